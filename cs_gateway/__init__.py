@@ -1,0 +1,1 @@
+"""CS gateway (コミュニケーションサーバ): the bridge between a municipality and the network."""
