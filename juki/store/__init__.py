@@ -1,0 +1,1 @@
+"""Durable storage: SQLite embedded, PostgreSQL by configuration, personal columns sealed."""
