@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from typing import Final, Protocol
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -23,16 +23,6 @@ _HEADER: Final = 5
 _NONCE: Final = 12
 BLIND_LENGTH: Final = 16
 """Bytes of a blind index: 128 bits of HMAC-SHA256, collision-free for any nation."""
-
-
-class DataKeyCustody(Protocol):
-    """What sealing needs of custody: data keys that the token wraps and unwraps."""
-
-    def new_data_key(self, wrapping_key: str) -> tuple[bytes, bytes]:
-        """A fresh 32-byte key and the same key wrapped by the token."""
-
-    def unwrap_data_key(self, wrapping_key: str, wrapped: bytes) -> bytes:
-        """The 32-byte key that `wrapped` holds."""
 
 
 class Sealer:

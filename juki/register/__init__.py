@@ -1,0 +1,1 @@
+"""The register of identification information that the prefectural and the national server keep."""

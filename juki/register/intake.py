@@ -1,0 +1,408 @@
+"""Intake of a run of one municipality's stream: verified, stored, applied, receipted, in one commit.
+
+The same at the prefecture and at the nation. A run is all of one municipality and epoch. What is
+held already is answered with its first receipt; the first refusal ends the run and leaves what
+stands before it accepted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from juki.custody.port import SIGNING, Custody
+from juki.custody.verify import fingerprint
+from juki.domain.envelope import StreamLink, StreamPosition, follow, notification_digest, receipt_digest
+from juki.domain.errors import JukiError, Reason
+from juki.domain.residency import DisputeReason
+from juki.register import tables as t
+from juki.register.disputes import DisputeBook
+from juki.register.persons import Outcome, PersonRegister
+from juki.register.signers import Signer, SignerDirectory, check_signature
+from juki.register.values import RecordChange, record_change
+from juki.store.engine import now_microseconds
+from juki.store.sealing import Sealer
+from juki.v1 import errors_pb2, intake_pb2, notification_pb2
+
+MAXIMUM_RUN = 1000
+"""Notifications in one run."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedNotification:
+    """A notification whose envelope holds: parsed, its signature verified."""
+
+    envelope: bytes
+    """The serialised `SignedNotification` as it came."""
+
+    link: StreamLink
+    change: RecordChange | None
+    """`None` for an epoch start."""
+
+
+@dataclass(slots=True)
+class Committed:
+    """What one run changed, told to listeners after the commit."""
+
+    municipality: str
+    outcome: Outcome
+    reports: list[notification_pb2.DisputeReport] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The answer to one run, with its counts."""
+
+    response: intake_pb2.SubmitNotificationsResponse
+    accepted: int
+    """Notifications that are new here; those disputed among them included."""
+
+    duplicates: int
+    disputed: int
+    refused: JukiError | None
+    """Why the run ended early, if it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SortedRun:
+    receipts: list[notification_pb2.SignedReceipt]
+    """First receipts of what was held already."""
+
+    fresh: list[VerifiedNotification]
+    position: StreamPosition
+    """Of the stream's head after `fresh`."""
+
+    taken: int
+    """How many of the run are accepted: held or fresh."""
+
+    refusal: JukiError | None
+
+
+class NotificationIntake:
+    """Takes runs in, one at a time; safe to call from many threads."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        sealer: Sealer,
+        custody: Custody,
+        signers: SignerDirectory,
+        register: PersonRegister,
+        disputes: DisputeBook,
+        issuer: str,
+        identity_of: Callable[[str], str],
+        deliver: Callable[[Connection, Sequence[notification_pb2.DisputeReport]], None],
+    ) -> None:
+        """`issuer` is this tier's URI identity, `identity_of` gives a municipality's gateway's.
+
+        `deliver` queues dispute reports for whoever must see them, inside the transaction.
+        """
+        self._engine = engine
+        self._sealer = sealer
+        self._custody = custody
+        self._signers = signers
+        self._register = register
+        self._disputes = disputes
+        self._issuer = issuer
+        self._identity_of = identity_of
+        self._deliver = deliver
+        self._lock = threading.Lock()
+        self._listeners: list[Callable[[Committed], None]] = []
+        self.certificates = custody.certificate_chain(SIGNING)
+        self._key_id = fingerprint(self.certificates[0])
+
+    def on_commit(self, listener: Callable[[Committed], None]) -> None:
+        """Calls `listener` after each commit, in commit order; it must not raise."""
+        self._listeners.append(listener)
+
+    def submit(
+        self, request: intake_pb2.SubmitNotificationsRequest, municipality: str
+    ) -> Submission:
+        """Takes in one run of `municipality`, whose right to be here the caller has checked.
+
+        Raises:
+            JukiError: When already the first notification is refused, with its reason.
+        """
+        verified, signers, refused = self._verify_run(request, municipality)
+        if not verified and refused is not None:
+            raise refused
+        with self._lock:
+            submission, committed = self._store(municipality, verified, signers, refused)
+            if committed is not None:
+                for listener in self._listeners:
+                    listener(committed)
+        return submission
+
+    def _verify_run(
+        self, request: intake_pb2.SubmitNotificationsRequest, municipality: str
+    ) -> tuple[list[VerifiedNotification], dict[bytes, Signer], JukiError | None]:
+        identity = self._identity_of(municipality)
+        verified: list[VerifiedNotification] = []
+        signers: dict[bytes, Signer] = {}
+        for signed in request.notifications:
+            try:
+                notification = _parse(signed.notification)
+                if notification.municipality != municipality or (
+                    verified and notification.epoch != verified[0].link.epoch
+                ):
+                    raise JukiError(
+                        Reason.INVALID_FIELD, "a run is of one municipality and one epoch"
+                    )
+                signer = self._signers.find(signed.key_id, identity, request.certificates)
+                digest = notification_digest(signed.notification)
+                check_signature(signer, digest, signed.signature)
+                verified.append(_verified(signed, notification, digest))
+                signers[signer.key_id] = signer
+            except JukiError as error:
+                return verified, signers, error
+        return verified, signers, None
+
+    def _store(
+        self,
+        municipality: str,
+        verified: list[VerifiedNotification],
+        signers: dict[bytes, Signer],
+        refused: JukiError | None,
+    ) -> tuple[Submission, Committed | None]:
+        response = intake_pb2.SubmitNotificationsResponse(certificates=self.certificates)
+        committed: Committed | None = None
+        try:
+            with self._engine.begin() as connection:
+                position = read_position(connection, municipality)
+                sorted_run = self._sort(connection, municipality, position, verified)
+                if sorted_run.refusal is not None:
+                    refused = sorted_run.refusal
+                    if sorted_run.taken == 0:
+                        raise refused
+                response.receipts.extend(sorted_run.receipts)
+                if sorted_run.fresh:
+                    committed, receipt = self._append(connection, municipality, sorted_run)
+                    self._signers.store(connection, signers.values())
+                    response.receipts.append(receipt)
+        except BaseException:
+            self._register.forget_ordinals()
+            raise
+        if refused is not None:
+            response.refusal.CopyFrom(_refusal(refused, sorted_run.taken))
+        fresh = len(sorted_run.fresh)
+        disputed = len(committed.outcome.disputed) if committed else 0
+        submission = Submission(response, fresh, sorted_run.taken - fresh, disputed, refused)
+        return submission, committed
+
+    def _sort(
+        self,
+        connection: Connection,
+        municipality: str,
+        position: StreamPosition,
+        verified: list[VerifiedNotification],
+    ) -> _SortedRun:
+        """Parts what is held already from what is new, up to the first refusal."""
+        held = _held(connection, municipality, position, verified)
+        receipt_ids: dict[int, None] = {}
+        fresh: list[VerifiedNotification] = []
+        refusal: JukiError | None = None
+        taken = 0
+        try:
+            for taken, one in enumerate(verified):
+                found = held.get((one.link.epoch, one.link.sequence))
+                if found is None:
+                    position = follow(position, one.link)
+                    fresh.append(one)
+                elif found[0] == one.link.digest:
+                    receipt_ids[found[1]] = None
+                else:
+                    raise JukiError(
+                        Reason.SEQUENCE_CONFLICT,
+                        "this sequence is held with another digest",
+                        {"sequence": str(one.link.sequence)},
+                    )
+            taken = len(verified)
+        except JukiError as error:
+            refusal = error
+        return _SortedRun(_receipts(connection, receipt_ids), fresh, position, taken, refusal)
+
+    def _append(
+        self,
+        connection: Connection,
+        municipality: str,
+        sorted_run: _SortedRun,
+    ) -> tuple[Committed, notification_pb2.SignedReceipt]:
+        fresh = sorted_run.fresh
+        now = now_microseconds()
+        run = [one.change for one in fresh]
+        outcome = self._register.apply(connection, run, now)
+        reports = self._disputes.record(connection, run, outcome, now)
+        if reports:
+            self._deliver(connection, reports)
+        receipt = self._make_receipt(municipality, fresh, outcome.disputed, now)
+        receipt_id = connection.execute(
+            insert(t.receipt).values(
+                municipality=municipality, signed=receipt.SerializeToString()
+            )
+        ).inserted_primary_key[0]
+        connection.execute(
+            insert(t.notification),
+            [
+                {
+                    "municipality": municipality,
+                    "epoch": one.link.epoch,
+                    "sequence": one.link.sequence,
+                    "digest": one.link.digest,
+                    "envelope_sealed": self._sealer.seal(
+                        one.envelope,
+                        envelope_place(municipality, one.link.epoch, one.link.sequence),
+                    ),
+                    "receipt_id": receipt_id,
+                    "received_at": now,
+                    "dispute_reason": outcome.disputed.get(index),
+                }
+                for index, one in enumerate(fresh)
+            ],
+        )
+        write_position(connection, municipality, sorted_run.position)
+        return Committed(municipality, outcome, reports), receipt
+
+    def _make_receipt(
+        self,
+        municipality: str,
+        fresh: list[VerifiedNotification],
+        disputed: dict[int, DisputeReason],
+        now: int,
+    ) -> notification_pb2.SignedReceipt:
+        first, last = fresh[0].link, fresh[-1].link
+        receipt = notification_pb2.Receipt(
+            issuer=self._issuer,
+            municipality=municipality,
+            epoch=last.epoch,
+            first_sequence=first.sequence,
+            last_sequence=last.sequence,
+            last_digest=last.digest,
+            disputed=[
+                notification_pb2.DisputedNotification(
+                    sequence=fresh[index].link.sequence,
+                    reason=notification_pb2.DisputeReason.ValueType(int(reason)),
+                )
+                for index, reason in sorted(disputed.items())
+            ],
+        )
+        receipt.received_at.FromMicroseconds(now)
+        return self.sign_receipt(receipt.SerializeToString())
+
+    def sign_receipt(self, receipt: bytes) -> notification_pb2.SignedReceipt:
+        """`receipt` under this tier's signing key."""
+        (signature,) = self._custody.sign(SIGNING, [receipt_digest(receipt)])
+        return notification_pb2.SignedReceipt(
+            receipt=receipt, key_id=self._key_id, signature=signature
+        )
+
+
+def read_position(connection: Connection, municipality: str) -> StreamPosition:
+    """How far the municipality's stream is held."""
+    row = connection.execute(select(t.stream).where(t.stream.c.municipality == municipality)).first()
+    return StreamPosition(row.epoch, row.sequence, bytes(row.digest)) if row else StreamPosition()
+
+
+def write_position(connection: Connection, municipality: str, position: StreamPosition) -> None:
+    """Moves the head of the municipality's stream."""
+    values = {
+        "epoch": position.epoch,
+        "sequence": position.sequence,
+        "digest": position.digest,
+    }
+    changed = connection.execute(
+        update(t.stream).where(t.stream.c.municipality == municipality).values(values)
+    )
+    if changed.rowcount == 0:
+        connection.execute(
+            insert(t.stream).values(
+                municipality=municipality, relayed_epoch=0, relayed_sequence=0, **values
+            )
+        )
+
+
+def envelope_place(municipality: str, epoch: int, sequence: int) -> bytes:
+    """The place that a sealed envelope is bound to."""
+    return b"notification.envelope|%s|%d|%d" % (municipality.encode(), epoch, sequence)
+
+
+def _parse(serialised: bytes) -> notification_pb2.Notification:
+    try:
+        notification = notification_pb2.Notification.FromString(serialised)
+    except Exception:  # protobuf raises its own DecodeError, whose text may quote the bytes
+        raise JukiError(
+            Reason.MALFORMED_MESSAGE, "the bytes are not a notification"
+        ) from None
+    if (
+        len(notification.predecessor_digest) != 32
+        or notification.epoch < 1
+        or notification.sequence < 1
+        or notification.WhichOneof("content") is None
+        or not notification.HasField("issued_at")
+    ):
+        raise JukiError(Reason.INVALID_FIELD, "the notification has no place in a stream")
+    return notification
+
+
+def _verified(
+    signed: notification_pb2.SignedNotification,
+    notification: notification_pb2.Notification,
+    digest: bytes,
+) -> VerifiedNotification:
+    starts = notification.WhichOneof("content") == "epoch_start"
+    link = StreamLink(
+        notification.epoch,
+        notification.sequence,
+        notification.predecessor_digest,
+        digest,
+        starts_epoch=starts,
+        last_known_sequence=notification.epoch_start.last_known_sequence if starts else 0,
+    )
+    return VerifiedNotification(
+        signed.SerializeToString(), link, None if starts else record_change(notification)
+    )
+
+
+def _held(
+    connection: Connection,
+    municipality: str,
+    position: StreamPosition,
+    verified: list[VerifiedNotification],
+) -> dict[tuple[int, int], tuple[bytes, int]]:
+    """Digest and receipt of those of the run that are held already."""
+    first = verified[0].link
+    if (first.epoch, first.sequence) > (position.epoch, position.sequence):
+        return {}
+    table = t.notification
+    statement = select(table.c.sequence, table.c.digest, table.c.receipt_id).where(
+        table.c.municipality == municipality,
+        table.c.epoch == first.epoch,
+        table.c.sequence.in_([one.link.sequence for one in verified]),
+    )
+    return {
+        (first.epoch, row.sequence): (bytes(row.digest), row.receipt_id)
+        for row in connection.execute(statement)
+    }
+
+
+def _receipts(
+    connection: Connection, ids: Iterable[int]
+) -> list[notification_pb2.SignedReceipt]:
+    wanted = list(ids)
+    if not wanted:
+        return []
+    statement = select(t.receipt.c.id, t.receipt.c.signed).where(t.receipt.c.id.in_(wanted))
+    found = {row.id: bytes(row.signed) for row in connection.execute(statement)}
+    return [notification_pb2.SignedReceipt.FromString(found[one]) for one in wanted]
+
+
+def _refusal(error: JukiError, index: int) -> intake_pb2.Refusal:
+    return intake_pb2.Refusal(
+        index=index,
+        reason=errors_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason.name}"),
+        expected_epoch=int(error.metadata.get("expected_epoch", "0")),
+        expected_sequence=int(error.metadata.get("expected_sequence", "0")),
+    )

@@ -1,0 +1,133 @@
+"""Certificates of the keys that sign notifications and receipts, verified once and kept."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import Connection, Engine, select
+
+from juki.custody.verify import fingerprint, verify_chain, verify_signature
+from juki.domain.errors import JukiError, Reason
+from juki.register import tables as t
+from juki.store.upsert import upsert
+
+Clock = Callable[[], datetime.datetime]
+"""Gives the current instant, aware, in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A signing key whose chain was verified to the root."""
+
+    key_id: bytes
+    identity: str
+    public_key: ec.EllipticCurvePublicKey
+    certificate: bytes
+    issuers: bytes
+    """The chain above the leaf, DER after DER."""
+
+    not_after: datetime.datetime
+
+
+class SignerDirectory:
+    """Verified signers by key id; those first seen are stored with the evidence they sign."""
+
+    def __init__(self, roots_der: list[bytes], clock: Clock) -> None:
+        self._roots = roots_der
+        self._clock = clock
+        self._signers: dict[bytes, Signer] = {}
+        self._stored: set[bytes] = set()
+
+    def load(self, engine: Engine) -> None:
+        """Takes in the signers stored before."""
+        with engine.connect() as connection:
+            for row in connection.execute(select(t.signing_certificate)):
+                chain = [bytes(row.certificate), *split_der(bytes(row.issuer_certificates))]
+                signer = self._verify(chain, row.identity)
+                self._signers[signer.key_id] = signer
+                self._stored.add(signer.key_id)
+
+    def find(
+        self, key_id: bytes, identity: str, presented: Sequence[bytes]
+    ) -> Signer:
+        """The signer with `key_id`, which must belong to `identity`.
+
+        Raises:
+            JukiError: UNKNOWN_SIGNING_KEY when no certificate of it is known or presented, or its
+                chain does not hold; SIGNER_MISMATCH when it belongs to someone else.
+        """
+        signer = self._signers.get(key_id)
+        if signer is None:
+            chain = _chain_of(key_id, presented)
+            signer = self._verify(chain, identity)
+            self._signers[key_id] = signer
+        if signer.identity != identity:
+            raise JukiError(
+                Reason.SIGNER_MISMATCH, "the signing key belongs to another identity"
+            )
+        if signer.not_after < self._clock():
+            raise JukiError(Reason.UNKNOWN_SIGNING_KEY, "the signing certificate has expired")
+        return signer
+
+    def store(self, connection: Connection, signers: Iterable[Signer]) -> None:
+        """Keeps the signers' certificates beside the evidence they signed."""
+        fresh = [one for one in signers if one.key_id not in self._stored]
+        upsert(
+            connection,
+            t.signing_certificate,
+            [
+                {
+                    "key_id": signer.key_id,
+                    "identity": signer.identity,
+                    "certificate": signer.certificate,
+                    "issuer_certificates": signer.issuers,
+                }
+                for signer in fresh
+            ],
+        )
+
+    def _verify(self, chain: list[bytes], identity: str) -> Signer:
+        verified = verify_chain(chain, self._roots, self._clock(), identity)
+        return Signer(
+            verified.key_id,
+            verified.identity,
+            verified.public_key,
+            chain[0],
+            b"".join(chain[1:]),
+            verified.not_after,
+        )
+
+
+def check_signature(signer: Signer, digest: bytes, signature: bytes) -> None:
+    """Raises JukiError SIGNATURE_INVALID unless `signature` over `digest` is the signer's."""
+    if not verify_signature(signer.public_key, digest, signature):
+        raise JukiError(Reason.SIGNATURE_INVALID, "the signature does not verify")
+
+
+def split_der(joined: bytes) -> list[bytes]:
+    """Certificates written one after the other, taken apart by their DER lengths."""
+    parts = []
+    while joined:
+        length = joined[1]
+        size = 2 + length
+        if length & 0x80:
+            count = length & 0x7F
+            size = 2 + count + int.from_bytes(joined[2 : 2 + count], "big")
+        parts.append(joined[:size])
+        joined = joined[size:]
+    return parts
+
+
+def _chain_of(key_id: bytes, presented: Sequence[bytes]) -> list[bytes]:
+    for position, certificate in enumerate(presented):
+        try:
+            if fingerprint(certificate) == key_id:
+                return list(presented[position:])
+        except ValueError:
+            break
+    raise JukiError(
+        Reason.UNKNOWN_SIGNING_KEY, "no certificate of the signing key is known or presented"
+    )

@@ -1,0 +1,149 @@
+"""From the wire to the domain: what a notification says, checked value by value."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Final
+
+from protovalidate import Validator
+
+from juki.domain.change import ChangeKind, ChangeReason
+from juki.domain.codes import IndividualNumber, LocalGovernmentCode, ResidentRecordCode
+from juki.domain.errors import InvalidValue
+from juki.domain.four_items import Address, BirthDate, FourItems, PersonName, Sex
+from juki.v1 import identification_pb2, notification_pb2
+
+_VALIDATOR: Final = Validator()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChange:
+    """A record change with its place in the stream; `impossible` when a value cannot be."""
+
+    municipality: str
+    epoch: int
+    sequence: int
+    reason: ChangeReason
+    event_date: datetime.date
+    code: str
+    former_code: str
+    number: str
+    moved_from: str
+    moved_to: str
+    information: bytes
+    """Serialised `juki.v1.IdentificationInformation`."""
+
+    impossible: bool = False
+
+    def __repr__(self) -> str:
+        return f"RecordChange({self.municipality}, {self.epoch}, {self.sequence})"
+
+
+def four_items_from_proto(message: identification_pb2.FourItems) -> FourItems:
+    """The four items as a domain value.
+
+    Raises:
+        InvalidValue: A part of it cannot be.
+    """
+    return _four_items(message)
+
+
+def four_items_to_proto(items: FourItems) -> identification_pb2.FourItems:
+    """The four items as their message."""
+    name, birth, address = items.name, items.birth_date, items.address
+    return identification_pb2.FourItems(
+        name=identification_pb2.PersonName(
+            written=name.written,
+            reading=name.reading,
+            alphabet=name.alphabet,
+            common_name=name.common_name,
+            former_surname=name.former_surname,
+        ),
+        birth_date=identification_pb2.BirthDate(year=birth.year, month=birth.month, day=birth.day),
+        sex=identification_pb2.Sex.ValueType(int(items.sex)),
+        address=identification_pb2.Address(
+            municipality=address.municipality.digits,
+            town=address.town,
+            remainder=address.remainder,
+        ),
+    )
+
+
+def _four_items(
+    message: identification_pb2.FourItems | identification_pb2.IdentificationInformation,
+) -> FourItems:
+    name, birth, address = message.name, message.birth_date, message.address
+    try:
+        sex = Sex(message.sex)
+    except ValueError:
+        raise InvalidValue("the sex is none that the register knows") from None
+    return FourItems(
+        PersonName(
+            name.written, name.reading, name.alphabet, name.common_name, name.former_surname
+        ),
+        BirthDate(birth.year, birth.month, birth.day),
+        sex,
+        Address(LocalGovernmentCode(address.municipality), address.town, address.remainder),
+    )
+
+
+def record_change(notification: notification_pb2.Notification) -> RecordChange:
+    """What a notification with a record change says; impossible values are marked, not raised.
+
+    A well-signed notification with impossible content consumes its sequence and is disputed, so
+    that nothing poisons a stream.
+    """
+    content = notification.record_change
+    information = content.information
+    change = information.change
+    impossible = False
+    try:
+        reason = ChangeReason(change.reason)
+        event_date = datetime.date(
+            change.event_date.year, change.event_date.month, change.event_date.day
+        )
+        _check(notification, reason)
+    except ValueError:
+        impossible, reason, event_date = True, ChangeReason.MINOR_CORRECTION, datetime.date.min
+    return RecordChange(
+        notification.municipality,
+        notification.epoch,
+        notification.sequence,
+        reason,
+        event_date,
+        information.resident_record_code,
+        change.former_resident_record_code,
+        information.individual_number,
+        content.moved_from,
+        content.moved_to,
+        information.SerializeToString(),
+        impossible,
+    )
+
+
+def _check(notification: notification_pb2.Notification, reason: ChangeReason) -> None:
+    content = notification.record_change
+    information = content.information
+    change = information.change
+    if _VALIDATOR.collect_violations(content, fail_fast=True):
+        raise InvalidValue("a value breaks the contract")
+    if change.kind != int(reason.kind):
+        raise InvalidValue("the kind of the change is not that of its reason")
+    _four_items(information)
+    ResidentRecordCode(information.resident_record_code)
+    if information.individual_number:
+        IndividualNumber(information.individual_number)
+    for other in (content.moved_from, content.moved_to):
+        if other:
+            LocalGovernmentCode(other)
+    if change.former_individual_number:
+        IndividualNumber(change.former_individual_number)
+    if (reason.kind is ChangeKind.CODE_CHANGE) != bool(change.former_resident_record_code):
+        raise InvalidValue("a code change, and nothing else, names the former code")
+    if change.former_resident_record_code:
+        ResidentRecordCode(change.former_resident_record_code)
+        if change.former_resident_record_code == information.resident_record_code:
+            raise InvalidValue("a code change names two codes")
+    if reason.kind is ChangeKind.NUMBER_CHANGE and not information.individual_number:
+        raise InvalidValue("a number change names the number")

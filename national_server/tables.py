@@ -1,0 +1,43 @@
+"""Tables of the national server: the register's, and those of codes and numbers."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Integer, LargeBinary, String, Table, UniqueConstraint
+
+from juki.register.tables import metadata as register_metadata
+from juki.store.engine import BIG
+from juki.store.schema import copy_of
+
+metadata = copy_of(register_metadata)
+"""The register's tables and, below, what only the nation keeps."""
+
+allotment = Table(
+    "allotment",
+    metadata,
+    Column("municipality", String(6), primary_key=True),
+    Column("request_id", String(64), primary_key=True),
+    Column("count", Integer, nullable=False),
+    # The codes as decimal values of 8 bytes each, sealed.
+    Column("codes_sealed", LargeBinary, nullable=False),
+    Column("allotted_at", BIG, nullable=False),
+)
+
+allotted_code = Table(
+    "allotted_code",
+    metadata,
+    Column("code_blind", LargeBinary, primary_key=True),
+    Column("municipality", String(6), nullable=False),
+)
+
+individual_number = Table(
+    "individual_number",
+    metadata,
+    # Every number ever made, old and new.
+    Column("number_blind", LargeBinary, primary_key=True),
+    Column("code_blind", LargeBinary, nullable=False),
+    # 0 for the first number of a code; each re-made one counts on.
+    Column("generation", Integer, nullable=False),
+    Column("number_sealed", LargeBinary, nullable=False),
+    Column("made_at", BIG, nullable=False),
+    UniqueConstraint("code_blind", "generation", name="one_number_a_generation"),
+)

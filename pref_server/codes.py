@@ -1,0 +1,54 @@
+"""Passes a gateway's requests for codes and numbers on to the nation, and keeps nothing of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import grpc
+
+from juki.rpc.call import current_identity
+from juki.rpc.errors import raise_from_rpc
+from juki.rpc.identity import Identity
+from juki.v1 import codes_pb2, codes_pb2_grpc
+
+_CALL_SECONDS = 60.0
+
+
+class CodeForwarder(codes_pb2_grpc.CodeServiceServicer):
+    """Served to the prefecture's gateways, each for its own municipality only."""
+
+    def __init__(
+        self,
+        nation: codes_pb2_grpc.CodeServiceStub,
+        check_caller: Callable[[Identity, str], None],
+    ) -> None:
+        self._nation = nation
+        self._check_caller = check_caller
+
+    def AllotCodes(  # noqa: N802 - the name of the contract
+        self, request: codes_pb2.AllotCodesRequest, context: grpc.ServicerContext
+    ) -> codes_pb2.AllotCodesResponse:
+        """Passed on; the request id makes it safe to repeat."""
+        self._check_caller(current_identity(), request.municipality)
+        try:
+            return self._nation.AllotCodes(request, timeout=_left(context))
+        except grpc.RpcError as error:
+            raise_from_rpc(error)
+
+    def GenerateIndividualNumbers(  # noqa: N802
+        self, request: codes_pb2.GenerateIndividualNumbersRequest, context: grpc.ServicerContext
+    ) -> codes_pb2.GenerateIndividualNumbersResponse:
+        """Passed on; the same codes give the same numbers."""
+        self._check_caller(current_identity(), request.municipality)
+        try:
+            return self._nation.GenerateIndividualNumbers(request, timeout=_left(context))
+        except grpc.RpcError as error:
+            raise_from_rpc(error)
+
+
+def _left(context: grpc.ServicerContext) -> float:
+    """Seconds that the caller still waits, at most our own limit."""
+    remaining = context.time_remaining()
+    return _CALL_SECONDS if remaining is None else min(_CALL_SECONDS, remaining)
+
+

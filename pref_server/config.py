@@ -1,0 +1,37 @@
+"""Configuration of a prefectural server; a key that is not named here stops the start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PrefecturalConfig(BaseModel):
+    """One prefecture's server."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prefecture: str = Field(pattern=r"^(0[1-9]|[1-3][0-9]|4[0-7])$")
+    """Two digits."""
+
+    trust_domain: str = "juki.example"
+    listen: str = "127.0.0.1:0"
+    """Host and port for gRPC; port 0 takes a free one and says which."""
+
+    metrics_port: int = 0
+    """Loopback port for Prometheus; 0 takes a free one."""
+
+    database: str
+    """`sqlite:///path` or `postgresql+psycopg://…`."""
+
+    custody_socket: Path
+    roots: Path
+    """PEM file of the root certificates."""
+
+    nation_address: str
+    nation_server_name: str
+    """DNS name in the national server's certificate."""
+
+    workers: int = Field(default=80, ge=4, le=1000)
+    """Threads; each gateway's return stream holds one."""

@@ -1,0 +1,282 @@
+"""Relays every municipality's notifications to the nation, as received, in order (Art. 30-7)."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from sqlalchemy import Engine, func, or_, select, update
+
+from juki.domain.envelope import notification_digest, receipt_digest
+from juki.domain.errors import JukiError, Reason
+from juki.register import tables as t
+from juki.register.archive import read_run
+from juki.register.returns import ReturnBox
+from juki.register.signers import SignerDirectory, check_signature, split_der
+from juki.rpc.errors import details_of, raise_from_rpc
+from juki.store.sealing import Sealer
+from juki.v1 import errors_pb2, intake_pb2, intake_pb2_grpc, notification_pb2
+
+_RUN: Final = 500
+_CALL_SECONDS: Final = 30.0
+_IDLE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 15.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    municipality: str
+    epoch: int
+    """Last relayed."""
+
+    sequence: int
+
+
+class RelayMetrics:
+    """How the relay to the nation is doing."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.relayed = Counter(
+            "juki_relay_notifications_total",
+            "Notifications for which the nation's receipt is held.",
+            registry=registry,
+        )
+        self.refused = Counter(
+            "juki_relay_refused_total", "Runs the nation refused, by reason.", ["reason"],
+            registry=registry,
+        )
+        self.backlog = Gauge(
+            "juki_relay_backlog_streams",
+            "Streams with notifications that the nation has not receipted.",
+            registry=registry,
+        )
+
+
+class Relay:
+    """One background thread that sends what is stored and not yet receipted by the nation."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        sealer: Sealer,
+        nation: intake_pb2_grpc.NotificationIntakeServiceStub,
+        nation_identity: str,
+        signers: SignerDirectory,
+        returns: ReturnBox,
+        metrics: RelayMetrics,
+    ) -> None:
+        self._engine = engine
+        self._sealer = sealer
+        self._nation = nation
+        self._nation_identity = nation_identity
+        self._signers = signers
+        self._returns = returns
+        self._metrics = metrics
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._presented: set[bytes] = set()
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+
+    def start(self) -> None:
+        """Begins to relay."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Says that something new is stored."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Ends after the call under way."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                busy = self._relay_once()
+                failures = 0
+            except Exception as error:  # the relay outlives every fault of its neighbours
+                failures += 1
+                busy = False
+                self._note_failure(error)
+            if failures:
+                longest = min(_LONGEST_PAUSE_SECONDS, 0.1 * 2**failures)
+                self._stopping.wait(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
+            elif not busy:
+                self._wake.wait(_IDLE_SECONDS)
+
+    def _note_failure(self, error: Exception) -> None:
+        reason = error.reason if isinstance(error, JukiError) else Reason.INTERNAL
+        self._metrics.refused.labels(reason).inc()
+        log.warning("relay.failed", reason=reason, error=type(error).__name__)
+
+    def _relay_once(self) -> bool:
+        pending = self._pending()
+        self._metrics.backlog.set(len(pending))
+        failed: JukiError | None = None
+        for stream in pending:
+            if self._stopping.is_set():
+                return False
+            try:
+                self._relay_stream(stream)
+            except JukiError as error:
+                # One municipality's trouble does not hold up the others.
+                if error.reason is Reason.UPSTREAM_UNAVAILABLE:
+                    raise
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        return bool(pending)
+
+    def _pending(self) -> list[_Pending]:
+        table = t.stream
+        statement = select(
+            table.c.municipality, table.c.relayed_epoch, table.c.relayed_sequence
+        ).where(
+            or_(
+                table.c.relayed_epoch != table.c.epoch,
+                table.c.relayed_sequence != table.c.sequence,
+            )
+        )
+        with self._engine.connect().execution_options(read_only=True) as connection:
+            return [_Pending(*row) for row in connection.execute(statement)]
+
+    def _next_run(self, stream: _Pending) -> list[notification_pb2.SignedNotification]:
+        epoch = max(stream.epoch, 1)
+        run = read_run(
+            self._engine, self._sealer, stream.municipality, epoch, stream.sequence + 1, _RUN
+        )
+        if run:
+            return run
+        # The old epoch is relayed to its end; the next one begins with its start.
+        return read_run(self._engine, self._sealer, stream.municipality, epoch + 1, 1, _RUN)
+
+    def _relay_stream(self, stream: _Pending) -> None:
+        run = self._next_run(stream)
+        if not run:
+            return
+        request = intake_pb2.SubmitNotificationsRequest(
+            notifications=run, certificates=self._certificates_for(run)
+        )
+        try:
+            response = self._nation.SubmitNotifications(request, timeout=_CALL_SECONDS)
+        except grpc.RpcError as error:
+            refusal = details_of(error)
+            if refusal.reason is Reason.UNKNOWN_SIGNING_KEY:
+                self._presented.clear()
+            if refusal.reason is Reason.SEQUENCE_GAP:
+                self._rewind(stream, refusal.metadata)
+                return
+            raise_from_rpc(error)
+        self._presented.update(signed.key_id for signed in run)
+        taken = response.refusal.index if response.HasField("refusal") else len(run)
+        if taken:
+            self._keep(stream, run[:taken], response)
+        if response.HasField("refusal"):
+            name = errors_pb2.ErrorReason.Name(response.refusal.reason)
+            raise JukiError(
+                Reason(name.removeprefix("ERROR_REASON_")), "the nation refused a notification"
+            )
+
+    def _certificates_for(self, run: list[notification_pb2.SignedNotification]) -> list[bytes]:
+        unknown = {signed.key_id for signed in run} - self._presented
+        if not unknown:
+            return []
+        table = t.signing_certificate
+        with self._engine.connect().execution_options(read_only=True) as connection:
+            rows = connection.execute(select(table).where(table.c.key_id.in_(sorted(unknown))))
+            return [
+                certificate
+                for row in rows
+                for certificate in (
+                    bytes(row.certificate), *split_der(bytes(row.issuer_certificates))
+                )
+            ]
+
+    def _keep(
+        self,
+        stream: _Pending,
+        run: list[notification_pb2.SignedNotification],
+        response: intake_pb2.SubmitNotificationsResponse,
+    ) -> None:
+        """Verifies the nation's receipts, stores them for the gateway, and moves on."""
+        items = []
+        covered = 0
+        for signed in response.receipts:
+            receipt = self._verified_receipt(signed, stream, list(response.certificates))
+            covered = max(covered, receipt.last_sequence)
+            items.append(
+                (
+                    stream.municipality,
+                    intake_pb2.FollowReturnsResponse(
+                        national_receipt=signed, certificates=response.certificates
+                    ),
+                )
+            )
+        last = notification_pb2.Notification.FromString(run[-1].notification)
+        newest = notification_pb2.Receipt.FromString(response.receipts[-1].receipt)
+        if covered < last.sequence or (
+            newest.last_sequence == last.sequence
+            and newest.last_digest != notification_digest(run[-1].notification)
+        ):
+            raise JukiError(Reason.SIGNATURE_INVALID, "a receipt does not cover what was sent")
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(t.stream)
+                .where(t.stream.c.municipality == stream.municipality)
+                .values(relayed_epoch=last.epoch, relayed_sequence=last.sequence)
+            )
+            self._returns.put(connection, items)
+        self._returns.wake()
+        self._metrics.relayed.inc(len(run))
+
+    def _verified_receipt(
+        self,
+        signed: notification_pb2.SignedReceipt,
+        stream: _Pending,
+        certificates: list[bytes],
+    ) -> notification_pb2.Receipt:
+        signer = self._signers.find(signed.key_id, self._nation_identity, certificates)
+        check_signature(signer, receipt_digest(signed.receipt), signed.signature)
+        receipt = notification_pb2.Receipt.FromString(signed.receipt)
+        if receipt.municipality != stream.municipality or receipt.issuer != self._nation_identity:
+            raise JukiError(Reason.SIGNER_MISMATCH, "a receipt speaks of another stream")
+        return receipt
+
+    def _rewind(self, stream: _Pending, metadata: Mapping[str, str]) -> None:
+        """The nation holds less than it receipted (restored from a backup): send it again."""
+        epoch = int(metadata.get("expected_epoch", "1"))
+        sequence = int(metadata.get("expected_sequence", "1")) - 1
+        if (epoch, sequence) >= (max(stream.epoch, 1), stream.sequence):
+            raise JukiError(Reason.SEQUENCE_GAP, "the nation expects what is not held here")
+        log.error("relay.nation_lost_notifications", municipality=stream.municipality)
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(t.stream)
+                .where(t.stream.c.municipality == stream.municipality)
+                .values(relayed_epoch=epoch, relayed_sequence=sequence)
+            )
+
+
+def backlog(engine: Engine) -> int:
+    """Notifications stored and not receipted by the nation, over all streams of current epochs."""
+    table = t.stream
+    with engine.connect().execution_options(read_only=True) as connection:
+        total = connection.scalar(
+            select(func.sum(table.c.sequence - table.c.relayed_sequence)).where(
+                table.c.epoch == table.c.relayed_epoch
+            )
+        )
+    return int(total or 0)

@@ -1,0 +1,20 @@
+"""Tables of the prefectural server: the register's and its own."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Integer, Table
+
+from juki.register.tables import metadata as register_metadata
+from juki.store.engine import BIG
+from juki.store.schema import copy_of
+
+metadata = copy_of(register_metadata)
+"""The register's tables and, below, what only a prefecture keeps."""
+
+upstream_cursor = Table(
+    "upstream_cursor",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    # The last item of the nation's returns that is queued here.
+    Column("cursor", BIG, nullable=False),
+)
