@@ -1,0 +1,1 @@
+"""Generated protobuf and gRPC code of juki.v1; made by `make proto`."""
