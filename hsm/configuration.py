@@ -1,0 +1,115 @@
+"""Custody's configuration: one TOML file, every key known, paths relative to the file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from hsm.permissions import Operation, Permissions
+from juki.domain.errors import JukiError, Reason
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _octal(value: Any) -> int:
+    """A file mode written as in chmod, for example "0660"; nothing for others to reach."""
+    if not isinstance(value, str):
+        raise ValueError('a mode is written as text, for example "0600"')  # noqa: TRY004
+    mode = int(value, 8)
+    if mode & ~0o660:
+        raise ValueError("a socket of custody is open to its owner and group at most")
+    return mode
+
+
+class TokenSection(_Section):
+    """Which token, in which module."""
+
+    module: Path
+    label: str
+    pin_file: Path
+    softhsm_configuration: Path | None = None
+    """SoftHSM only: its configuration file."""
+
+
+class ServerLeafSection(_Section):
+    """The names of this host's server."""
+
+    identity: str = Field(pattern="^spiffe://[^/]+/.+$")
+    dns_names: tuple[str, ...] = Field(min_length=1)
+
+
+class PermissionSection(_Section):
+    """Operations granted on one key; "token" stands for the token itself."""
+
+    key: str
+    operations: tuple[Operation, ...] = Field(min_length=1)
+
+
+class SocketSection(_Section):
+    """One socket: one role of callers."""
+
+    path: Path
+    mode: Annotated[int, BeforeValidator(_octal)] = 0o600
+    allowed_uids: tuple[int, ...] = Field(min_length=1)
+    permissions: tuple[PermissionSection, ...] = Field(min_length=1)
+
+    def permitted(self) -> Permissions:
+        """The socket's permissions."""
+        return Permissions.of(
+            (grant.key, operation) for grant in self.permissions for operation in grant.operations
+        )
+
+
+class Configuration(_Section):
+    """Everything custody needs to start."""
+
+    token: TokenSection
+    health_key: str
+    """Label of the P-256 key that `health` signs with."""
+    certificates: Path
+    """Directory of the chains, `<key label>.pem`, leaf first, without the root."""
+    server_leaf: ServerLeafSection | None = None
+    sockets: tuple[SocketSection, ...] = Field(min_length=1)
+
+
+def read_configuration(file: Path) -> Configuration:
+    """Read the file; raises CONFIGURATION_INVALID naming the file and the key at fault."""
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID, f"{file} cannot be read: {type(error).__name__}"
+        ) from error
+    try:
+        configuration = Configuration.model_validate(content)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+        raise JukiError(Reason.CONFIGURATION_INVALID, f"{file}: {faults}") from None
+    return _resolved(configuration, file.parent.resolve())
+
+
+def _resolved(configuration: Configuration, folder: Path) -> Configuration:
+    token = configuration.token
+    softhsm = token.softhsm_configuration
+    return configuration.model_copy(
+        update={
+            "token": token.model_copy(
+                update={
+                    "module": folder / token.module,
+                    "pin_file": folder / token.pin_file,
+                    "softhsm_configuration": folder / softhsm if softhsm else None,
+                }
+            ),
+            "certificates": folder / configuration.certificates,
+            "sockets": tuple(
+                one.model_copy(update={"path": folder / one.path}) for one in configuration.sockets
+            ),
+        }
+    )

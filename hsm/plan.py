@@ -1,0 +1,160 @@
+"""The plan of a trust domain: which hosts there are, their names, and the keys each holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hsm.authority import Names
+from hsm.permissions import TOKEN, Operation
+from juki.custody.port import (
+    INDIVIDUAL_NUMBER,
+    ISSUING_AUTHORITY,
+    SERVER_ISSUER,
+    SIGNING,
+    TLS_CLIENT,
+    WRAPPING,
+)
+
+DEFAULT_TRUST_DOMAIN = "juki.example"
+DEFAULT_MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
+"""Where Debian's libsofthsm2 puts the module."""
+
+SERVER_SOCKET = "custody.sock"
+"""The socket of the host's own server or system."""
+AUTHORITY_SOCKET = "authority.sock"
+"""The socket of whoever certifies new hosts with the issuing authority."""
+
+Grants = tuple[tuple[str, tuple[Operation, ...]], ...]
+
+_SIGNER = (Operation.SIGN, Operation.CERTIFICATE_CHAIN)
+_CLIENT_GRANTS: Grants = (
+    (TLS_CLIENT, _SIGNER),
+    (TOKEN, (Operation.RANDOM, Operation.HEALTH)),
+)
+_SERVER_GRANTS: Grants = (
+    *_CLIENT_GRANTS,
+    (SIGNING, _SIGNER),
+    (SERVER_ISSUER, (Operation.CERTIFY_SERVER_LEAF, Operation.CERTIFICATE_CHAIN)),
+    (WRAPPING, (Operation.NEW_DATA_KEY, Operation.UNWRAP_DATA_KEY)),
+)
+_AUTHORITY_GRANTS: Grants = (
+    (ISSUING_AUTHORITY, (Operation.CERTIFY, Operation.CERTIFICATE_CHAIN)),
+    (TOKEN, (Operation.HEALTH,)),
+)
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host with a token of its own."""
+
+    name: str
+    """Name of its directory."""
+    identity: str
+    """Its URI, for example `spiffe://pref22.juki.example/cs/221309`."""
+    issuer: str
+    """Name of the host whose issuing authority certifies it."""
+    dns: tuple[str, ...] = ()
+    """Names of its server; empty for a host that only calls."""
+    issuing_names: Names | None = None
+    """What its issuing authority may name; None where it has none."""
+    converts_individual_numbers: bool = False
+    """Whether it holds the key of the conversion (the nation only)."""
+
+    def signing_labels(self) -> tuple[str, ...]:
+        """Labels of its P-256 keys."""
+        labels: tuple[str, ...] = (TLS_CLIENT,)
+        if self.dns:
+            labels += (SIGNING, SERVER_ISSUER)
+        return labels + ((ISSUING_AUTHORITY,) if self.issuing_names else ())
+
+    def wrapping_labels(self) -> tuple[str, ...]:
+        """Labels of its AES-256 keys."""
+        return (WRAPPING,) if self.dns else ()
+
+    def mac_labels(self) -> tuple[str, ...]:
+        """Labels of its HMAC keys."""
+        return (INDIVIDUAL_NUMBER,) if self.converts_individual_numbers else ()
+
+    def sockets(self) -> dict[str, Grants]:
+        """Its sockets and what is granted on each."""
+        grants = _SERVER_GRANTS if self.dns else _CLIENT_GRANTS
+        if self.converts_individual_numbers:
+            grants += ((INDIVIDUAL_NUMBER, (Operation.MAC,)),)
+        sockets = {SERVER_SOCKET: grants}
+        if self.issuing_names:
+            sockets[AUTHORITY_SOCKET] = _AUTHORITY_GRANTS
+        return sockets
+
+
+@dataclass(frozen=True)
+class Prefecture:
+    """A prefecture and its municipalities that have a CS gateway."""
+
+    code: str
+    """Two digits, for example "22" (Shizuoka)."""
+    municipalities: tuple[str, ...]
+    """Local government codes (団体コード), six digits, for example "221309"."""
+
+
+@dataclass(frozen=True)
+class ProvisioningPlan:
+    """What to provision, and where."""
+
+    directory: Path
+    """Gets one directory for each host, and `root.pem`."""
+    prefectures: tuple[Prefecture, ...]
+    agencies: tuple[str, ...] = ()
+    """Names of national bodies, as in `spiffe://agency.<trust domain>/<name>`."""
+    trust_domain: str = DEFAULT_TRUST_DOMAIN
+    module: Path = DEFAULT_MODULE
+    allowed_uids: tuple[int, ...] = field(default=())
+    """Users who may call custody; empty: the user who provisions."""
+
+    def hosts(self) -> tuple[Host, ...]:
+        """Every host, issuing authorities before those they certify."""
+        return (
+            national_host(self.trust_domain),
+            *(agency_host(self.trust_domain, name) for name in self.agencies),
+            *(
+                host
+                for prefecture in self.prefectures
+                for host in _prefecture_hosts(self.trust_domain, prefecture)
+            ),
+        )
+
+
+def national_host(trust_domain: str) -> Host:
+    """The nation's server."""
+    hosts = (f"national.{trust_domain}", f"agency.{trust_domain}")
+    return Host(
+        name="national",
+        identity=f"spiffe://national.{trust_domain}/server",
+        issuer="national",
+        dns=(f"server.national.{trust_domain}",),
+        issuing_names=Names(hosts, hosts),
+        converts_individual_numbers=True,
+    )
+
+
+def agency_host(trust_domain: str, name: str) -> Host:
+    """A national body that asks."""
+    return Host(f"agency-{name}", f"spiffe://agency.{trust_domain}/{name}", issuer="national")
+
+
+def _prefecture_hosts(trust_domain: str, prefecture: Prefecture) -> tuple[Host, ...]:
+    domain = f"pref{prefecture.code}.{trust_domain}"
+    name = f"pref{prefecture.code}"
+    server = Host(
+        name=name,
+        identity=f"spiffe://{domain}/server",
+        issuer=name,
+        dns=(f"server.{domain}",),
+        issuing_names=Names((domain,), (domain,)),
+    )
+    hosts = [server]
+    for code in prefecture.municipalities:
+        identity = f"spiffe://{domain}/cs/{code}"
+        hosts.append(Host(f"cs-{code}", identity, issuer=name, dns=(f"cs-{code}.{domain}",)))
+        hosts.append(Host(f"cs-{code}-register", f"{identity}/register", issuer=name))
+    return tuple(hosts)

@@ -1,0 +1,49 @@
+"""Certificate profiles of the network, kept as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from juki.custody.port import SERVER_ISSUER, SIGNING, TLS_CLIENT
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a certificate may be used for, and for how long."""
+
+    name: str
+    lifetime: timedelta
+    """From notBefore to notAfter; cut to the issuer's own end."""
+    path_length: int | None = None
+    """How many authorities may follow; None for a leaf, which is no authority."""
+    extended_key_usage: x509.ObjectIdentifier | None = None
+    """The one purpose in TLS; None for none (leaf) or any (authority)."""
+    constrains_names: bool = False
+    """Whether the certificate's names are its critical name constraints instead of its own."""
+
+
+ROOT = Profile("root", timedelta(days=20 * 365), path_length=2)
+ISSUING = Profile("issuing", timedelta(days=10 * 365), path_length=1, constrains_names=True)
+SERVER_ISSUER_PROFILE = Profile(
+    SERVER_ISSUER,
+    timedelta(days=398),
+    path_length=0,
+    extended_key_usage=ExtendedKeyUsageOID.SERVER_AUTH,
+    constrains_names=True,
+)
+SERVER_LEAF = Profile(
+    "server-leaf", timedelta(hours=24), extended_key_usage=ExtendedKeyUsageOID.SERVER_AUTH
+)
+TLS_CLIENT_PROFILE = Profile(
+    TLS_CLIENT, timedelta(days=398), extended_key_usage=ExtendedKeyUsageOID.CLIENT_AUTH
+)
+SIGNING_PROFILE = Profile(SIGNING, timedelta(days=3 * 365))
+
+CERTIFIABLE = {
+    profile.name: profile for profile in (TLS_CLIENT_PROFILE, SIGNING_PROFILE, SERVER_ISSUER_PROFILE)
+}
+"""The profiles that an issuing authority certifies on request."""

@@ -1,0 +1,286 @@
+"""The PKCS#11 token of a host: the only module that calls the library, from one thread."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pkcs11
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
+from pkcs11.exceptions import (
+    ArgumentsBad,
+    EncryptedDataInvalid,
+    EncryptedDataLenRange,
+    NoSuchKey,
+    NoSuchToken,
+    PinIncorrect,
+    PinInvalid,
+    PinLenRange,
+    PinLocked,
+    PKCS11Error,
+)
+from pkcs11.mechanisms import GCMParams
+from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
+
+from hsm.token_keys import TokenKey
+from juki.custody.port import DIGEST_BYTES
+from juki.domain.errors import JukiError, Reason
+
+DATA_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_TAG_BYTES = 16
+_DATA_KEY_BINDING = b"juki data key v1"
+"""Additional data of the wrapping: nothing else encrypted under the key unwraps as a data key."""
+
+REQUIRED_MECHANISMS = {
+    Mechanism.ECDSA: "sign with P-256",
+    Mechanism.EC_KEY_PAIR_GEN: "generate P-256 keys",
+    Mechanism.AES_GCM: "wrap data keys",
+    Mechanism.AES_KEY_GEN: "generate wrapping keys",
+    Mechanism.SHA256_HMAC: "authenticate messages",
+    Mechanism.GENERIC_SECRET_KEY_GEN: "generate secret keys",
+}
+"""What a module must offer, with the purpose that fails without it."""
+
+
+@dataclass(frozen=True)
+class TokenLocation:
+    """Where a token is and how to open it; the PIN stays in its file."""
+
+    module: Path
+    """The PKCS#11 library of the HSM's maker."""
+    label: str
+    pin_file: Path
+    softhsm_configuration: Path | None = None
+    """SoftHSM's own configuration; read by the library when it is initialised."""
+
+
+class Token:
+    """An open token: keys by label. Not safe for threads; see `open_token`."""
+
+    def __init__(self, token: Any, session: Any) -> None:
+        self._session = session
+        self._keys: dict[tuple[str, ObjectClass], Any] = {}
+        self.label: str = token.label
+        self.manufacturer: str = token.manufacturer_id
+        self.model: str = token.model
+
+    def has_key(self, label: str) -> bool:
+        """Whether a private or secret key of this label is in the token."""
+        return any(
+            True
+            for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY)
+            for _ in self._session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: label})
+        )
+
+    def generate_signing_key(self, label: str) -> None:
+        """Generate a P-256 key pair whose private half can neither leave nor be read."""
+        curve = self._session.create_domain_parameters(
+            KeyType.EC,
+            {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")},
+            local=True,
+        )
+        curve.generate_keypair(
+            store=True,
+            label=label,
+            id=label.encode(),
+            capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+            private_template=_NEVER_LEAVES,
+        )
+
+    def generate_wrapping_key(self, label: str) -> None:
+        """Generate an AES-256 key that encrypts and decrypts, and can never leave."""
+        self._session.generate_key(
+            KeyType.AES,
+            256,
+            store=True,
+            label=label,
+            id=label.encode(),
+            capabilities=MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT,
+            template=_NEVER_LEAVES,
+        )
+
+    def generate_mac_key(self, label: str) -> None:
+        """Generate a 32-byte secret for HMAC-SHA256 that can never leave."""
+        self._session.generate_key(
+            KeyType.GENERIC_SECRET,
+            256,
+            store=True,
+            label=label,
+            id=label.encode(),
+            capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+            template=_NEVER_LEAVES,
+        )
+
+    def refuse_extractable(self, label: str) -> None:
+        """Raise CONFIGURATION_INVALID where the key is missing, or could or ever could leave."""
+        try:
+            key = self._private_or_secret(label)
+        except NoSuchKey:
+            raise JukiError(
+                Reason.CONFIGURATION_INVALID, f"the token holds no key labelled {label!r}"
+            ) from None
+        held = (
+            key[Attribute.SENSITIVE]
+            and key[Attribute.ALWAYS_SENSITIVE]
+            and not key[Attribute.EXTRACTABLE]
+            and key[Attribute.NEVER_EXTRACTABLE]
+        )
+        if not held:
+            raise JukiError(Reason.CONFIGURATION_INVALID, f"the key {label!r} is extractable")
+
+    def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
+        """The public half of a P-256 key."""
+        key = self._key(label, ObjectClass.PUBLIC_KEY)
+        loaded = serialization.load_der_public_key(encode_ec_public_key(key))
+        if not isinstance(loaded, ec.EllipticCurvePublicKey):
+            raise JukiError(Reason.CONFIGURATION_INVALID, f"the key {label!r} is not on P-256")
+        return loaded
+
+    def signing_key(self, label: str) -> TokenKey:
+        """The key as a `cryptography` private key, for the builders of certificates."""
+        return TokenKey(self.public_key(label), lambda digest: self.sign(label, digest))
+
+    def sign(self, label: str, digest: bytes) -> bytes:
+        """The raw signature (r || s, 64 bytes) of a SHA-256 digest."""
+        if len(digest) != DIGEST_BYTES:
+            raise JukiError(Reason.INVALID_FIELD, "a digest to sign has 32 bytes")
+        key = self._key(label, ObjectClass.PRIVATE_KEY)
+        return bytes(key.sign(digest, mechanism=Mechanism.ECDSA))
+
+    def mac(self, label: str, message: bytes) -> bytes:
+        """HMAC-SHA256 of the message (32 bytes)."""
+        key = self._key(label, ObjectClass.SECRET_KEY)
+        return bytes(key.sign(message, mechanism=Mechanism.SHA256_HMAC))
+
+    def random(self, length: int) -> bytes:
+        """Random bytes from the token's generator."""
+        return bytes(self._session.generate_random(length * 8))
+
+    def new_data_key(self, label: str) -> tuple[bytes, bytes]:
+        """A new AES-256 key in the clear, and wrapped: nonce || ciphertext || tag (60 bytes)."""
+        plaintext, nonce = self.random(DATA_KEY_BYTES), self.random(_NONCE_BYTES)
+        key = self._key(label, ObjectClass.SECRET_KEY)
+        return plaintext, nonce + bytes(key.encrypt(plaintext, **_gcm(nonce)))
+
+    def unwrap_data_key(self, label: str, wrapped: bytes) -> bytes:
+        """The data key of `new_data_key`; raises TAMPERING_DETECTED for anything else."""
+        if len(wrapped) != _NONCE_BYTES + DATA_KEY_BYTES + _TAG_BYTES:
+            raise JukiError(Reason.INVALID_FIELD, "a wrapped data key has 60 bytes")
+        key = self._key(label, ObjectClass.SECRET_KEY)
+        try:
+            sealed = wrapped[_NONCE_BYTES:]
+            return bytes(key.decrypt(sealed, **_gcm(wrapped[:_NONCE_BYTES])))
+        except (EncryptedDataInvalid, EncryptedDataLenRange, ArgumentsBad, PKCS11Error):
+            # SoftHSM answers CKR_GENERAL_ERROR for a wrong tag; the length was right.
+            raise JukiError(
+                Reason.TAMPERING_DETECTED, "a data key was not wrapped by this token"
+            ) from None
+
+    def _private_or_secret(self, label: str) -> Any:
+        try:
+            return self._key(label, ObjectClass.PRIVATE_KEY)
+        except NoSuchKey:
+            return self._key(label, ObjectClass.SECRET_KEY)
+
+    def _key(self, label: str, kind: ObjectClass) -> Any:
+        key = self._keys.get((label, kind))
+        if key is None:
+            key = self._session.get_key(object_class=kind, label=label)
+            self._keys[(label, kind)] = key
+        return key
+
+
+_NEVER_LEAVES = {
+    Attribute.PRIVATE: True,
+    Attribute.SENSITIVE: True,
+    Attribute.EXTRACTABLE: False,
+    Attribute.MODIFIABLE: False,
+}
+
+
+def _gcm(nonce: bytes) -> dict[str, Any]:
+    return {
+        "mechanism": Mechanism.AES_GCM,
+        "mechanism_param": GCMParams(nonce, _DATA_KEY_BINDING, _TAG_BYTES * 8),
+    }
+
+
+@contextmanager
+def open_token(location: TokenLocation, *, writable: bool = False) -> Iterator[Token]:
+    """Open and log in to a token; raises CONFIGURATION_INVALID with what is wrong.
+
+    One token at a time in a process, and only from one thread: the module is initialised without
+    locks, and SoftHSM reads its configuration only when it is initialised.
+    """
+    library = load_module(location.module, location.softhsm_configuration)
+    try:
+        token = _find(library, location)
+        _refuse_missing_mechanisms(token)
+        session = _log_in(token, location, writable=writable)
+        try:
+            yield Token(token, session)
+        finally:
+            session.close()
+    finally:
+        library.finalize()
+
+
+def load_module(module: Path, softhsm_configuration: Path | None) -> Any:
+    """Load and initialise a PKCS#11 module; raises CONFIGURATION_INVALID."""
+    if softhsm_configuration is not None:
+        os.environ["SOFTHSM2_CONF"] = str(softhsm_configuration)
+    try:
+        return pkcs11.lib(str(module))
+    except (RuntimeError, PKCS11Error) as error:
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID, f"the PKCS#11 module {module} cannot be initialised"
+        ) from error
+
+
+def _find(library: Any, location: TokenLocation) -> Any:
+    try:
+        return library.get_token(token_label=location.label)
+    except NoSuchToken:
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID, f"no token is labelled {location.label!r}"
+        ) from None
+
+
+def _refuse_missing_mechanisms(token: Any) -> None:
+    offered = token.slot.get_mechanisms()
+    missing = [
+        f"{mechanism.name} (to {purpose})"
+        for mechanism, purpose in REQUIRED_MECHANISMS.items()
+        if mechanism not in offered
+    ]
+    if missing:
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID, f"the token does not offer {', '.join(missing)}"
+        )
+
+
+def _log_in(token: Any, location: TokenLocation, *, writable: bool) -> Any:
+    try:
+        pin = location.pin_file.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID, f"the PIN file {location.pin_file} cannot be read"
+        ) from error
+    try:
+        return token.open(user_pin=pin, rw=writable)
+    except (PinIncorrect, PinInvalid, PinLenRange):
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID,
+            f"the token {location.label!r} refuses the PIN in {location.pin_file}",
+        ) from None
+    except PinLocked:
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID, f"the token {location.label!r} has locked its PIN"
+        ) from None

@@ -1,0 +1,63 @@
+"""Making a SoftHSM token: its directory, its configuration, its PINs, never in arguments."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+from typing import Any
+
+from hsm.token import TokenLocation, load_module
+from juki.domain.errors import JukiError, Reason
+
+_LABEL_BYTES = 32
+"""A token's label is padded with blanks (PKCS#11 section 5.5, C_InitToken)."""
+
+
+def make_softhsm_token(location: TokenLocation, pin: str, security_officer_pin: str) -> None:
+    """Make the token that `location` describes, beside its configuration file, and set its PIN."""
+    configuration = location.softhsm_configuration
+    if configuration is None:
+        raise JukiError(Reason.CONFIGURATION_INVALID, "a SoftHSM token needs a configuration file")
+    tokens = configuration.parent / "tokens"
+    tokens.mkdir(mode=0o700, exist_ok=True)
+    configuration.write_text(
+        f"directories.tokendir = {tokens}\n"
+        "objectstore.backend = file\n"
+        "log.level = ERROR\n"
+        "slots.removable = false\n",
+        encoding="utf-8",
+    )
+    write_secret(location.pin_file, pin)
+    library = load_module(location.module, configuration)
+    try:
+        slot = library.get_slots(token_present=True)[-1]
+        _initialise(location, slot.slot_id, security_officer_pin)
+        token = library.get_token(token_label=location.label)
+        session: Any = token.open(rw=True, so_pin=security_officer_pin)
+        try:
+            session.init_pin(pin)
+        finally:
+            session.close()
+    finally:
+        library.finalize()
+
+
+def write_secret(file: Path, secret: str) -> None:
+    """Write a file that only its owner may read, from its first moment."""
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_text(secret, encoding="ascii")
+
+
+def _initialise(location: TokenLocation, slot: int, security_officer_pin: str) -> None:
+    """C_InitToken, which python-pkcs11 does not offer, on the library already initialised."""
+    function = ctypes.CDLL(str(location.module)).C_InitToken
+    function.argtypes = (ctypes.c_ulong, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
+    function.restype = ctypes.c_ulong
+    pin = security_officer_pin.encode("ascii")
+    label = location.label.encode("ascii").ljust(_LABEL_BYTES)
+    result = function(slot, pin, len(pin), label)
+    if result != 0:
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID, f"the token cannot be initialised (code {result:#x})"
+        )

@@ -1,0 +1,1 @@
+"""What a server imports to use the keys of its host: port, client, TLS, verification."""

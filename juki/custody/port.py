@@ -1,0 +1,105 @@
+"""The port of custody: what a server may ask of the keys it can never hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+TLS_CLIENT = "tls-client"
+"""Label of the P-256 key of the host's client identity."""
+SIGNING = "signing"
+"""Label of the P-256 key that signs notifications and receipts."""
+SERVER_ISSUER = "server-issuer"
+"""Label of the P-256 key that certifies the host's own TLS leaves, and nothing else."""
+WRAPPING = "wrapping"
+"""Label of the AES-256 key that wraps data keys."""
+INDIVIDUAL_NUMBER = "individual-number"
+"""Label of the HMAC key of the conversion of codes to Individual Numbers (My Number Act Art. 8)."""
+ISSUING_AUTHORITY = "issuing-ca"
+"""Label of the P-256 key of a prefecture's or the nation's issuing authority."""
+
+MAXIMUM_ITEMS = 4096
+"""Most digests or messages in one request."""
+DIGEST_BYTES = 32
+"""Length of a SHA-256 digest, and of an HMAC-SHA256 value."""
+SIGNATURE_BYTES = 64
+"""Length of a raw P-256 signature: r and s, 32 bytes each, big-endian."""
+
+
+@dataclass(frozen=True, repr=False)
+class DataKey:
+    """An AES-256 data key; `plaintext` is for memory only, `wrapped` may be stored."""
+
+    plaintext: bytes
+    wrapped: bytes
+
+    def __repr__(self) -> str:
+        return "DataKey(…)"
+
+
+@dataclass(frozen=True)
+class CustodyHealth:
+    """A signature that custody has just made and verified, and the token that made it."""
+
+    key: str
+    """Label of the key that signed."""
+    sign_microseconds: int
+    token_label: str
+    manufacturer: str
+    model: str
+    uptime_seconds: int
+
+
+class Custody(Protocol):
+    """The keys of one host.
+
+    Every method raises `JukiError`: KEY_USE_NOT_PERMITTED where this caller may not use this key
+    so, INVALID_FIELD for a request of the wrong shape, CUSTODY_UNAVAILABLE where custody cannot be
+    reached or its token fails. Every operation may be repeated safely.
+    """
+
+    def sign(self, key: str, digests: Sequence[bytes]) -> list[bytes]:
+        """ECDSA P-256 signatures (raw r || s, 64 bytes) of SHA-256 digests, in their order.
+
+        Any number of digests; sent in requests of at most `MAXIMUM_ITEMS`.
+        """
+        ...
+
+    def mac(self, key: str, messages: Sequence[bytes]) -> list[bytes]:
+        """HMAC-SHA256 (32 bytes) of each message, in their order."""
+        ...
+
+    def random(self, length: int) -> bytes:
+        """`length` random bytes (1 to 65,536) from the token's generator."""
+        ...
+
+    def new_data_key(self, wrapping_key: str) -> DataKey:
+        """A new AES-256 key from the token's generator, in the clear and wrapped."""
+        ...
+
+    def unwrap_data_key(self, wrapping_key: str, wrapped: bytes) -> bytes:
+        """The 32 bytes of a data key; raises TAMPERING_DETECTED where it was not wrapped here."""
+        ...
+
+    def certificate_chain(self, key: str) -> list[bytes]:
+        """The certificate chain of a key in DER, leaf first, without the root."""
+        ...
+
+    def certify_server_leaf(self, issuer_key: str, signing_request: bytes) -> list[bytes]:
+        """A TLS leaf for the PKCS#10 request's public key, for at most 24 hours; chain in DER.
+
+        The names are this host's own, never the request's.
+        """
+        ...
+
+    def certify(self, issuer_key: str, signing_request: bytes, profile: str) -> list[bytes]:
+        """A certificate by profile for the PKCS#10 request's key and names; chain in DER.
+
+        Raises IDENTITY_NOT_PERMITTED for a name outside the issuer's name constraints.
+        """
+        ...
+
+    def health(self) -> CustodyHealth:
+        """Sign and verify something now and say how it went."""
+        ...

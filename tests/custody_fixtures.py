@@ -1,0 +1,111 @@
+"""Real custody for tests: hosts provisioned once in SoftHSM, and custody processes over them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hsm.plan import SERVER_SOCKET, Prefecture, ProvisioningPlan
+from hsm.provision import HostFiles, host_files, provision, root_file
+from juki.custody.client import CustodyClient
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class TrustDomain:
+    """A provisioned trust domain."""
+
+    plan: ProvisioningPlan
+
+    @property
+    def roots_pem(self) -> bytes:
+        """The root certificate."""
+        return root_file(self.plan.directory).read_bytes()
+
+    def files(self, host: str) -> HostFiles:
+        """The files of a host's custody."""
+        return host_files(self.plan.directory, host)
+
+
+@dataclass
+class RunningCustody:
+    """A custody process and a client of its server socket."""
+
+    files: HostFiles
+    process: subprocess.Popen[str]
+    client: CustodyClient
+
+    def kill(self) -> None:
+        """`kill -9`, and wait for the end."""
+        self.process.kill()
+        self.process.wait()
+
+    def start_again(self) -> None:
+        """Start custody anew on the same files."""
+        close(self.process)
+        self.process = start_custody(self.files.configuration)
+
+
+def start_custody(configuration: Path) -> subprocess.Popen[str]:
+    """Start custody and wait until it is ready; fails with its own words."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hsm", "--config", str(configuration)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    if process.stdout.readline() != "custody ready\n":
+        process.wait()
+        words = process.stderr.read()
+        close(process)
+        raise AssertionError(words)
+    return process
+
+
+def close(process: subprocess.Popen[str]) -> None:
+    """End a process and close its pipes."""
+    process.terminate()
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+@contextmanager
+def running_custody(files: HostFiles) -> Iterator[RunningCustody]:
+    """Custody of a provisioned host, running for the block."""
+    with CustodyClient(files.socket(SERVER_SOCKET)) as client:
+        custody = RunningCustody(files, start_custody(files.configuration), client)
+        try:
+            yield custody
+        finally:
+            close(custody.process)
+
+
+@pytest.fixture(scope="session")
+def trust_domain(tmp_path_factory: pytest.TempPathFactory) -> TrustDomain:
+    """The nation, Shizuoka with one municipality, Tokyo without any, and one agency."""
+    plan = ProvisioningPlan(
+        directory=tmp_path_factory.mktemp("domain"),
+        prefectures=(Prefecture("22", ("221309",)), Prefecture("13", ())),
+        agencies=("pension",),
+    )
+    provision(plan)
+    return TrustDomain(plan)
+
+
+@pytest.fixture(scope="session")
+def provisioned_host(trust_domain: TrustDomain) -> Iterator[RunningCustody]:
+    """The running custody of the CS gateway of 221309; do not kill it."""
+    with running_custody(trust_domain.files("cs-221309")) as custody:
+        yield custody
