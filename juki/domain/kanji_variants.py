@@ -18,17 +18,16 @@ _GROUPS: Final = """
 黄黃 青靑 清淸 呉吳 双雙 万萬 尭堯 遥遙 槙槇 桧檜 緑綠 郷鄕 為爲 会會 児兒 励勵 勲勳 壮壯 声聲 応應
 恒恆 悦悅 慎愼 旧舊 暁曉 栃杤 梅楳 楽樂 様樣 横橫 歩步 歳歲 毎每 気氣 渓溪 温溫 満滿 県縣 研硏 礼禮
 禄祿 穂穗 穣穰 経經 絵繪 総總 縁緣 縄繩 翠翆 聡聰 芸藝 荘莊 薫薰 虎乕 蛍螢 衛衞 覚覺 誉譽 讃讚 郎郞
-鎮鎭 霊靈 顕顯 鶏鷄 麦麥 麹麴 昇曻 兎兔 沖冲 凛凜 喜㐂 壱壹 寛寬 峰峯 巣巢 帯帶 枡桝 煕熙熈 秋龝 籠篭
-藪薮 録錄 錬鍊 鴎鷗 鴬鶯 鯵鰺 隣鄰
+鎮鎭 霊靈 顕顯 鶏鷄 麦麥 麹麴 昇曻 兎兔 沖冲 凛凜 喜㐂 壱壹 寛寬 峰峯 巣巢 帯帶 枡桝 煕熙熈 秋龝
+籠篭 藪薮 録錄 錬鍊 鴎鷗 鴬鶯 鯵鰺 隣鄰
 """
 
 
 def _table() -> dict[int, str]:
     table: dict[int, str] = {}
     for group in _GROUPS.split():
-        key, *variants = group
-        for variant in variants:
-            table[ord(variant)] = key
+        for variant in group[1:]:
+            table[ord(variant)] = group[0]
     return table
 
 

@@ -77,8 +77,8 @@ def _fold_reading(text: str) -> str:
 def name_key(written: str) -> str:
     """Search key of a name as written: variants, IVS, width, case and spaces do not matter.
 
-    髙橋　太郎, 高橋太郎 and ﾀ-width forms agree; hiragana and katakana stay apart, since キヨ and きよ
-    are two names on a register.
+    髙橋　太郎 and 高橋太郎 agree; hiragana and katakana stay apart, since キヨ and きよ are two
+    names on a register.
     """
     return _settled(_fold_name, written)
 
@@ -91,8 +91,8 @@ def reading_key(reading: str) -> str:
 def name_keys(name: PersonName) -> tuple[str, ...]:
     """Every key under which a person may be looked up, the written name's first.
 
-    As written, in the alphabet, by common name (通称), and with the former surname (旧氏) before the
-    given name; no repetitions.
+    As written, in the alphabet, by common name (通称), and with the former surname (旧氏) before
+    the given name; no repetitions.
     """
     forms = [name.written, name.alphabet, name.common_name]
     if name.former_surname and "\u3000" in name.written:
@@ -129,8 +129,8 @@ def _fold_address(text: str) -> str:
 def address_text_key(text: str) -> str:
     """Search key of town and remainder as one text.
 
-    二丁目3番5号, 2-3-5 and ２丁目３番地の５ agree, as do ヶ/ケ/が between kanji, hyphens and long marks of
-    every kind, and a leading 大字. A long mark in a building's name is dropped.
+    二丁目3番5号, 2-3-5 and ２丁目３番地の５ agree, as do ヶ/ケ/が between kanji, hyphens and long
+    marks of every kind, and a leading 大字. A long mark in a building's name is dropped.
     """
     return _settled(_fold_address, text)
 
