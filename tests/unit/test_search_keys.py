@@ -30,6 +30,13 @@ ADDRESS_LIKE = st.text(
 )
 NAMES = st.text(alphabet="髙高﨑崎邉邊辺々佐木齋\U000e0100\U000e0101\ufe00ｶﾞが 　AaßİÅ")
 
+OTHER_SURNAMES = """
+渡辺 渡部 太田 大田 川崎 河崎 土田 士田 荻原 萩原
+庄司 荘司 高橋 高端 佐藤 左藤 伊東 伊藤 阿部 安部
+山崎 山碕 前園 前薗 大塚 太塚 小池 子池 三浦 美浦
+キヨ きよ 一ノ瀬 一之瀬 未来 末来
+"""
+
 
 def items(name: PersonName, address: Address | None = None) -> FourItems:
     return FourItems(
@@ -84,12 +91,7 @@ def test_spellings_of_one_name_have_one_key(spellings: tuple[str, ...]) -> None:
 
 
 def test_other_surnames_stay_apart() -> None:
-    surnames = """
-        渡辺 渡部 太田 大田 川崎 河崎 土田 士田 荻原 萩原
-        庄司 荘司 高橋 高端 佐藤 左藤 伊東 伊藤 阿部 安部
-        山崎 山碕 前園 前薗 大塚 太塚 小池 子池 三浦 美浦
-        キヨ きよ 一ノ瀬 一之瀬 未来 末来
-    """.split()
+    surnames = OTHER_SURNAMES.split()
     assert len({name_key(surname) for surname in surnames}) == len(surnames)
 
 
