@@ -1,0 +1,1 @@
+"""Data shipped with the package: municipalities and the tables of the law (sources: README.md)."""
