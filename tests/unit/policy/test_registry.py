@@ -1,0 +1,139 @@
+"""An operator's mistake in the registry stops the start, with the file and the place named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from juki.domain.errors import JukiError, Reason
+from juki.domain.legal_basis import AffairReference, Field, SearchKey
+from juki.policy.evaluator import Policy
+from juki.policy.registry import load_registry
+from juki.policy.tables import LegalTables
+
+PENSION = """
+[[agency]]
+identity = "spiffe://agency.juki.example/nenkin"
+name = "日本年金機構"
+route = "national"
+[[agency.grant]]
+table = 1
+item = "77"
+individual_number = {item = "46"}
+search_keys = ["INDIVIDUAL_NUMBER", "FOUR_ITEMS"]
+"""
+
+Write = Callable[[str], Path]
+
+
+def test_the_demo_registry_grants_what_it_says(tables: LegalTables) -> None:
+    agencies = load_registry(Path("deploy/demo/agencies.toml"), tables)
+    pension = agencies["spiffe://agency.juki.example/nenkin"]
+    assert "日本年金機構" in pension.grants[AffairReference(1, "77")].affair.recipient
+    passports = agencies["spiffe://agency.juki.example/gaimu"].grants[AffairReference(1, "41")]
+    assert passports.affair.recipient == "外務省"
+    assert Field.INDIVIDUAL_NUMBER not in passports.fields
+    taxes = agencies["spiffe://agency.juki.example/aichi-zeimu"].grants[AffairReference(3, "4-3")]
+    assert "地方税" in taxes.affair.affair
+    assert "地方税法" in tables.number_use[taxes.number_use_item or ""].affair
+    assert "司法試験" in (
+        agencies["spiffe://agency.juki.example/houmu"]
+        .grants[AffairReference(1, "30")]
+        .affair.affair
+    )
+
+
+def test_no_body_of_the_demo_may_search_by_resident_record_code(tables: LegalTables) -> None:
+    for agency in load_registry(Path("deploy/demo/agencies.toml"), tables).values():
+        for grant in agency.grants.values():
+            assert SearchKey.RESIDENT_RECORD_CODE not in grant.search_keys
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "complaint"),
+    [
+        (
+            'name = "日本年金機構"',
+            'name = "日本年金機構"\ncolour = "red"',
+            "agency.0.colour: unknown key",
+        ),
+        ("search_keys =", "serach_keys =", "serach_keys: unknown key"),
+        ('{item = "46"}', '{item = "46", user = "x"}', "individual_number.user: unknown key"),
+        ('item = "77"\n', 'item = "4"\n', "no such row in the Appended Tables"),
+        ('item = "77"\n', 'item = "x"\n', "table 1 item x"),
+        ("table = 1", "table = 9", "table 9"),
+        ('{item = "46"}', '{item = "999"}', "no item 999 in the number-use table"),
+        ('individual_number = {item = "46"}\n', "", "only where its use is cited"),
+        ('"FOUR_ITEMS"]', '"RESIDENT_RECORD_CODE"]', "its basis go together"),
+        ('"FOUR_ITEMS"]', '"FOUR_ITEMS"]\nresident_record_code_basis = "x"', "go together"),
+        ('"FOUR_ITEMS"]', '"BLOOD_TYPE"]', "search_keys.1"),
+        ('["INDIVIDUAL_NUMBER", "FOUR_ITEMS"]', "[]", "search_keys"),
+        ('"FOUR_ITEMS"]', '"FOUR_ITEMS"]\nfields = ["RESIDENT_RECORD_CODE"]', "cannot be granted"),
+        ('route = "national"', 'route = "prefectural"', "not answered on the prefectural route"),
+        ('route = "national"', 'route = "by post"', "agency.0.route"),
+        ('table = 1\nitem = "77"', 'table = 5\nitem = "6"', "not answered on the national route"),
+        ('table = 1\nitem = "77"', 'table = 4\nitem = "1"', "needs the governor's server"),
+        ("spiffe://agency", "https://agency", "identity"),
+        ("[[agency.grant]]", "[[agency.grant]", "is not TOML"),
+    ],
+)
+def test_a_mistake_stops_the_start_and_is_named(
+    tables: LegalTables, registry_file: Write, before: str, after: str, complaint: str
+) -> None:
+    assert before in PENSION
+    with pytest.raises(JukiError) as refusal:
+        load_registry(registry_file(PENSION.replace(before, after, 1)), tables)
+    assert refusal.value.reason is Reason.CONFIGURATION_INVALID
+    assert refusal.value.message.startswith("agencies.toml: ")
+    assert complaint in refusal.value.message
+
+
+def test_the_unchanged_registry_is_accepted(tables: LegalTables, registry_file: Write) -> None:
+    assert len(load_registry(registry_file(PENSION), tables)) == 1
+
+
+def test_one_identity_is_registered_once(tables: LegalTables, registry_file: Write) -> None:
+    with pytest.raises(JukiError, match="registered twice"):
+        load_registry(registry_file(PENSION + PENSION), tables)
+
+
+def test_one_affair_is_granted_once(tables: LegalTables, registry_file: Write) -> None:
+    grant = PENSION[PENSION.index("[[agency.grant]]") :]
+    with pytest.raises(JukiError, match="1:77 stands twice"):
+        load_registry(registry_file(PENSION + grant), tables)
+
+
+@pytest.mark.parametrize("text", ["", "# nobody yet\n"])
+def test_an_empty_policy_refuses_to_start(
+    tables: LegalTables, registry_file: Write, text: str
+) -> None:
+    with pytest.raises(JukiError, match="an empty policy refuses to start"):
+        load_registry(registry_file(text), tables)
+    with pytest.raises(JukiError, match="an empty policy refuses to start"):
+        Policy(tables, {})
+
+
+def test_a_body_without_a_grant_is_not_registered(
+    tables: LegalTables, registry_file: Write
+) -> None:
+    with pytest.raises(JukiError, match=r"agency\.0\.grant"):
+        load_registry(registry_file(PENSION[: PENSION.index("[[agency.grant]]")]), tables)
+
+
+def test_a_missing_registry_is_named(tables: LegalTables, tmp_path: Path) -> None:
+    with pytest.raises(JukiError, match=r"nothing\.toml: cannot be read"):
+        load_registry(tmp_path / "nothing.toml", tables)
+
+
+def test_the_code_is_a_search_key_only_where_separately_granted(
+    tables: LegalTables, registry_file: Write
+) -> None:
+    separately = PENSION.replace(
+        '"FOUR_ITEMS"]', '"RESIDENT_RECORD_CODE"]\nresident_record_code_basis = "permission 12"'
+    )
+    agencies = load_registry(registry_file(separately), tables)
+    grant = agencies["spiffe://agency.juki.example/nenkin"].grants[AffairReference(1, "77")]
+    assert SearchKey.RESIDENT_RECORD_CODE in grant.search_keys
+    assert Field.RESIDENT_RECORD_CODE not in grant.fields
