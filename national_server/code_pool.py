@@ -60,10 +60,7 @@ class CodePool:
             )
             connection.execute(
                 insert(t.allotted_code),
-                [
-                    {"code_blind": self._blind(code), "municipality": municipality}
-                    for code in codes
-                ],
+                [{"code_blind": self._blind(code), "municipality": municipality} for code in codes],
             )
             return codes
 
@@ -107,9 +104,7 @@ def select_allotted(connection: Connection, code_blinds: Iterable[bytes]) -> set
     return set(municipality_of_codes(connection, code_blinds))
 
 
-def municipality_of_codes(
-    connection: Connection, code_blinds: Iterable[bytes]
-) -> dict[bytes, str]:
+def municipality_of_codes(connection: Connection, code_blinds: Iterable[bytes]) -> dict[bytes, str]:
     """The municipality that each of the codes was allotted to; unknown codes are left out."""
     wanted = sorted(code_blinds)
     found: dict[bytes, str] = {}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from juki.config import Configuration
 
 
-class NationalConfig(BaseModel):
+class NationalConfig(Configuration):
     """The nation's server."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     trust_domain: str = "juki.example"
     listen: str = "127.0.0.1:0"

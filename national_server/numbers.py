@@ -89,9 +89,7 @@ class NumberMaker:
                     "a code was not allotted to this municipality, nor stands on its register",
                 )
 
-    def _made(
-        self, connection: Connection, blinds: list[bytes]
-    ) -> dict[bytes, IndividualNumber]:
+    def _made(self, connection: Connection, blinds: list[bytes]) -> dict[bytes, IndividualNumber]:
         table = t.individual_number
         made: dict[bytes, IndividualNumber] = {}
         for start in range(0, len(blinds), _CHUNK):
@@ -129,9 +127,7 @@ class NumberMaker:
     def _candidates(
         self, missing: dict[bytes, ResidentRecordCode], counter: int
     ) -> dict[bytes, IndividualNumber]:
-        messages = [
-            code.digits.encode() + counter.to_bytes(4, "big") for code in missing.values()
-        ]
+        messages = [code.digits.encode() + counter.to_bytes(4, "big") for code in missing.values()]
         bodies = [body_of(mac) for mac in self._mac(messages)]
         return {
             blind: IndividualNumber.from_body(body)

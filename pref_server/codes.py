@@ -50,5 +50,3 @@ def _left(context: grpc.ServicerContext) -> float:
     """Seconds that the caller still waits, at most our own limit."""
     remaining = context.time_remaining()
     return _CALL_SECONDS if remaining is None else min(_CALL_SECONDS, remaining)
-
-

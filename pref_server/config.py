@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from juki.config import Configuration
 
 
-class PrefecturalConfig(BaseModel):
+class PrefecturalConfig(Configuration):
     """One prefecture's server."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     prefecture: str = Field(pattern=r"^(0[1-9]|[1-3][0-9]|4[0-7])$")
     """Two digits."""

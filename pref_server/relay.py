@@ -50,7 +50,9 @@ class RelayMetrics:
             registry=registry,
         )
         self.refused = Counter(
-            "juki_relay_refused_total", "Runs the nation refused, by reason.", ["reason"],
+            "juki_relay_refused_total",
+            "Runs the nation refused, by reason.",
+            ["reason"],
             registry=registry,
         )
         self.backlog = Gauge(
@@ -201,7 +203,8 @@ class Relay:
                 certificate
                 for row in rows
                 for certificate in (
-                    bytes(row.certificate), *split_der(bytes(row.issuer_certificates))
+                    bytes(row.certificate),
+                    *split_der(bytes(row.issuer_certificates)),
                 )
             ]
 

@@ -172,3 +172,12 @@ def municipality_directory() -> MunicipalityDirectory:
             parent=cities[prefecture_name, parent] if parent else None,
         )
     return MunicipalityDirectory(entries)
+
+
+@cache
+def register_keepers(prefecture: str) -> frozenset[str]:
+    """Six-digit codes of the prefecture's municipalities that keep a register; wards do not."""
+    return frozenset(
+        entry.code.digits
+        for entry in municipality_directory().municipalities_of(prefecture)
+    )

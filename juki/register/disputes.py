@@ -123,9 +123,7 @@ def open_disputes(connection: Connection) -> int:
     return connection.scalar(statement) or 0
 
 
-def _open_report(
-    connection: Connection, dispute_id: str
-) -> notification_pb2.DisputeReport | None:
+def _open_report(connection: Connection, dispute_id: str) -> notification_pb2.DisputeReport | None:
     payload = connection.scalar(select(t.dispute.c.report).where(t.dispute.c.id == dispute_id))
     return notification_pb2.DisputeReport.FromString(bytes(payload)) if payload else None
 

@@ -15,7 +15,13 @@ from sqlalchemy import Connection, Engine, insert, select, update
 
 from juki.custody.port import SIGNING, Custody
 from juki.custody.verify import fingerprint
-from juki.domain.envelope import StreamLink, StreamPosition, follow, notification_digest, receipt_digest
+from juki.domain.envelope import (
+    StreamLink,
+    StreamPosition,
+    follow,
+    notification_digest,
+    receipt_digest,
+)
 from juki.domain.errors import JukiError, Reason
 from juki.domain.residency import DisputeReason
 from juki.register import tables as t
@@ -240,9 +246,7 @@ class NotificationIntake:
             self._deliver(connection, reports)
         receipt = self._make_receipt(municipality, fresh, outcome.disputed, now)
         receipt_id = connection.execute(
-            insert(t.receipt).values(
-                municipality=municipality, signed=receipt.SerializeToString()
-            )
+            insert(t.receipt).values(municipality=municipality, signed=receipt.SerializeToString())
         ).inserted_primary_key[0]
         connection.execute(
             insert(t.notification),
@@ -302,7 +306,9 @@ class NotificationIntake:
 
 def read_position(connection: Connection, municipality: str) -> StreamPosition:
     """How far the municipality's stream is held."""
-    row = connection.execute(select(t.stream).where(t.stream.c.municipality == municipality)).first()
+    row = connection.execute(
+        select(t.stream).where(t.stream.c.municipality == municipality)
+    ).first()
     return StreamPosition(row.epoch, row.sequence, bytes(row.digest)) if row else StreamPosition()
 
 
@@ -333,9 +339,7 @@ def _parse(serialised: bytes) -> notification_pb2.Notification:
     try:
         notification = notification_pb2.Notification.FromString(serialised)
     except Exception:  # protobuf raises its own DecodeError, whose text may quote the bytes
-        raise JukiError(
-            Reason.MALFORMED_MESSAGE, "the bytes are not a notification"
-        ) from None
+        raise JukiError(Reason.MALFORMED_MESSAGE, "the bytes are not a notification") from None
     if (
         len(notification.predecessor_digest) != 32
         or notification.epoch < 1
@@ -388,9 +392,7 @@ def _held(
     }
 
 
-def _receipts(
-    connection: Connection, ids: Iterable[int]
-) -> list[notification_pb2.SignedReceipt]:
+def _receipts(connection: Connection, ids: Iterable[int]) -> list[notification_pb2.SignedReceipt]:
     wanted = list(ids)
     if not wanted:
         return []

@@ -167,7 +167,9 @@ class _Run:
 
     def _load_persons(self, ordinals: set[int]) -> None:
         for chunk in _chunks(sorted(ordinals)):
-            for row in self._connection.execute(select(t.claim).where(t.claim.c.ordinal.in_(chunk))):
+            for row in self._connection.execute(
+                select(t.claim).where(t.claim.c.ordinal.in_(chunk))
+            ):
                 person = self._persons.setdefault(row.ordinal, Person(row.ordinal))
                 person.claims[row.municipality] = _held(row, self._sealer)
             statement = select(t.residency.c.ordinal, t.residency.c.dispute_id).where(
@@ -314,7 +316,8 @@ class _Run:
             "epoch": held.epoch,
             "sequence": held.sequence,
             "information_sealed": self._sealer.seal(
-                held.information, claim_place(ordinal, claim.municipality, held.epoch, held.sequence)
+                held.information,
+                claim_place(ordinal, claim.municipality, held.epoch, held.sequence),
             ),
         }
 

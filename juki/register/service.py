@@ -132,7 +132,5 @@ def _municipality_of(request: intake_pb2.SubmitNotificationsRequest) -> str:
     try:
         first = notification_pb2.Notification.FromString(request.notifications[0].notification)
     except Exception:  # protobuf's DecodeError, whose text may quote the bytes
-        raise JukiError(
-            Reason.MALFORMED_MESSAGE, "the bytes are not a notification"
-        ) from None
+        raise JukiError(Reason.MALFORMED_MESSAGE, "the bytes are not a notification") from None
     return first.municipality

@@ -50,9 +50,7 @@ class SignerDirectory:
                 self._signers[signer.key_id] = signer
                 self._stored.add(signer.key_id)
 
-    def find(
-        self, key_id: bytes, identity: str, presented: Sequence[bytes]
-    ) -> Signer:
+    def find(self, key_id: bytes, identity: str, presented: Sequence[bytes]) -> Signer:
         """The signer with `key_id`, which must belong to `identity`.
 
         Raises:
@@ -65,9 +63,7 @@ class SignerDirectory:
             signer = self._verify(chain, identity)
             self._signers[key_id] = signer
         if signer.identity != identity:
-            raise JukiError(
-                Reason.SIGNER_MISMATCH, "the signing key belongs to another identity"
-            )
+            raise JukiError(Reason.SIGNER_MISMATCH, "the signing key belongs to another identity")
         if signer.not_after < self._clock():
             raise JukiError(Reason.UNKNOWN_SIGNING_KEY, "the signing certificate has expired")
         return signer

@@ -31,6 +31,13 @@ data_key = Table(
     Column("created_at", BIG, nullable=False),
 )
 
+probe = Table(
+    "probe",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("written_at", BIG, nullable=False),
+)
+
 stream = Table(
     "stream",
     metadata,

@@ -1,0 +1,1 @@
+"""A whole network on this machine as real processes: for the demo, the benches and the tests."""

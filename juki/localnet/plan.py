@@ -1,0 +1,147 @@
+"""What a local network consists of, and the configuration files of its processes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from hsm.plan import SERVER_SOCKET, Prefecture, ProvisioningPlan
+from hsm.provision import host_files, root_file
+
+AGENCIES_FILE: Final = Path(__file__).resolve().parents[2] / "deploy" / "demo" / "agencies.toml"
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """Prefectures with their municipalities, asking bodies, and a directory for everything."""
+
+    directory: Path
+    prefectures: Mapping[str, tuple[str, ...]]
+    """Two digits of the prefecture to six digits of its municipalities."""
+
+    agencies: tuple[str, ...] = ("nenkin", "gaimu", "houmu", "aichi-zeimu")
+    agencies_file: Path = AGENCIES_FILE
+    trust_domain: str = "juki.example"
+    databases: Mapping[str, str] = field(default_factory=dict)
+    """Database URLs by host name ("national", "pref22", "cs-221309"); SQLite files otherwise."""
+
+    memory_directory: Path | None = None
+    """Memory-backed storage of the index; a directory of its own under /dev/shm by default."""
+
+    @property
+    def provisioning(self) -> ProvisioningPlan:
+        """The trust domain's plan of tokens, keys and certificates."""
+        return ProvisioningPlan(
+            directory=self.directory,
+            prefectures=tuple(
+                Prefecture(code, municipalities)
+                for code, municipalities in self.prefectures.items()
+            ),
+            agencies=self.agencies,
+            trust_domain=self.trust_domain,
+        )
+
+    @property
+    def municipalities(self) -> tuple[str, ...]:
+        """Every municipality with a gateway."""
+        return tuple(m for municipalities in self.prefectures.values() for m in municipalities)
+
+    @property
+    def index_directory(self) -> Path:
+        """Where the nation's index lives, in memory."""
+        return self.memory_directory or Path("/dev/shm") / f"juki-{sha256(str(self.directory).encode()).hexdigest()[:12]}"  # noqa: S108
+
+    def host_directory(self, host: str) -> Path:
+        """Everything of one host: custody's files, the server's configuration and data."""
+        return self.directory / host
+
+    def custody_socket(self, host: str) -> Path:
+        """The socket of the host's custody."""
+        return host_files(self.directory, host).socket(SERVER_SOCKET)
+
+    @property
+    def roots(self) -> Path:
+        """The root certificate."""
+        return root_file(self.directory)
+
+    def database(self, host: str) -> str:
+        """The database URL of a host."""
+        default = f"sqlite:///{self.host_directory(host) / 'data.sqlite'}"
+        return self.databases.get(host, default)
+
+    def remove_memory(self) -> None:
+        """Gives the index's memory back."""
+        shutil.rmtree(self.index_directory, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def write_configuration(path: Path, values: Mapping[str, Any]) -> None:
+    """Writes a flat TOML file; values are strings, numbers, booleans and paths."""
+    lines = []
+    for key, value in values.items():
+        text = json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
+        lines.append(f"{key} = {text}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def server_settings(
+    plan: NetworkPlan, host: str, ports: Mapping[str, int]
+) -> dict[str, Any]:
+    """What every server's configuration has in common."""
+    return {
+        "trust_domain": plan.trust_domain,
+        "listen": f"127.0.0.1:{ports[host]}",
+        "metrics_port": ports[f"{host}/metrics"],
+        "database": plan.database(host),
+        "custody_socket": plan.custody_socket(host),
+        "roots": plan.roots,
+    }
+
+
+def national_settings(plan: NetworkPlan, ports: Mapping[str, int]) -> dict[str, Any]:
+    """Configuration of the national server."""
+    return {
+        **server_settings(plan, "national", ports),
+        "agencies": plan.agencies_file,
+        "audit_directory": plan.host_directory("national") / "audit",
+        "index_directory": plan.index_directory,
+    }
+
+
+def prefectural_settings(
+    plan: NetworkPlan, prefecture: str, ports: Mapping[str, int]
+) -> dict[str, Any]:
+    """Configuration of a prefectural server."""
+    return {
+        **server_settings(plan, f"pref{prefecture}", ports),
+        "prefecture": prefecture,
+        "nation_address": f"127.0.0.1:{ports['national']}",
+        "nation_server_name": f"server.national.{plan.trust_domain}",
+    }
+
+
+def gateway_settings(
+    plan: NetworkPlan, municipality: str, ports: Mapping[str, int]
+) -> dict[str, Any]:
+    """Configuration of a municipality's CS gateway."""
+    prefecture = municipality[:2]
+    return {
+        **server_settings(plan, f"cs-{municipality}", ports),
+        "municipality": municipality,
+        "upstream_address": f"127.0.0.1:{ports[f'pref{prefecture}']}",
+        "upstream_server_name": f"server.pref{prefecture}.{plan.trust_domain}",
+        "drop_folder": plan.host_directory(f"cs-{municipality}") / "drop",
+    }

@@ -1,0 +1,68 @@
+"""From the register to the index: persons as lookups are to see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from sqlalchemy import Engine, select
+
+from juki.domain.residency import ResidencyStatus
+from juki.index.port import PersonState
+from juki.register import tables as t
+from juki.register.persons import Person, claim_place
+from juki.store.sealing import Sealer
+
+_PAGE: Final = 2000
+
+
+def state_of(person: Person) -> PersonState:
+    """What the index is to know of a person after a commit."""
+    residency = person.residency
+    assert residency is not None, "a touched person has a residency"
+    if residency.status is ResidencyStatus.DISPUTED:
+        claimed = tuple(held.information for _, held in sorted(person.claims.items()))
+        return PersonState(person.ordinal, residency.status, b"", claimed)
+    return PersonState(
+        person.ordinal, residency.status, person.claims[residency.municipality].information
+    )
+
+
+def all_states(engine: Engine, sealer: Sealer) -> Iterator[PersonState]:
+    """Every person of the register, by ordinal; for a rebuild of the index.
+
+    Raises:
+        JukiError: TAMPERING_DETECTED when a stored record does not open in its place.
+    """
+    after = 0
+    while page := _page(engine, after):
+        with engine.connect().execution_options(read_only=True) as connection:
+            statement = select(t.claim).where(t.claim.c.ordinal.in_([o for o, _, _ in page]))
+            claims: dict[int, dict[str, bytes]] = {}
+            for row in connection.execute(statement):
+                place = claim_place(row.ordinal, row.municipality, row.epoch, row.sequence)
+                information = sealer.open(bytes(row.information_sealed), place)
+                claims.setdefault(row.ordinal, {})[row.municipality] = information
+        for ordinal, status, municipality in page:
+            held = claims[ordinal]
+            if status is ResidencyStatus.DISPUTED:
+                claimed = tuple(information for _, information in sorted(held.items()))
+                yield PersonState(ordinal, status, b"", claimed)
+            else:
+                yield PersonState(ordinal, status, held[municipality])
+        after = page[-1][0]
+
+
+def _page(engine: Engine, after: int) -> list[tuple[int, ResidencyStatus, str]]:
+    table = t.residency
+    statement = (
+        select(table.c.ordinal, table.c.status, table.c.municipality)
+        .where(table.c.ordinal > after)
+        .order_by(table.c.ordinal)
+        .limit(_PAGE)
+    )
+    with engine.connect().execution_options(read_only=True) as connection:
+        return [
+            (row.ordinal, ResidencyStatus(row.status), row.municipality)
+            for row in connection.execute(statement)
+        ]
