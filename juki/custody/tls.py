@@ -36,9 +36,9 @@ def channel_credentials(
     makes handshakes fail (the caller sees UNAVAILABLE), never open connections.
     """
 
-    def sign(message: bytes, algorithm: Any, on_complete: Any) -> bytes:
+    def sign(message: bytes, algorithm: int, on_complete: Any) -> bytes:
         """TLS 1.3 CertificateVerify (RFC 8446 section 4.4.3): a DER signature over SHA-256."""
-        if algorithm.name != "ECDSA_SECP256R1_SHA256":
+        if algorithm != experimental.PrivateKeySignatureAlgorithm.ECDSA_SECP256R1_SHA256:
             raise ValueError("a P-256 key signs with ecdsa_secp256r1_sha256 only")
         (signature,) = custody.sign(key, [sha256(message).digest()])
         return signature_to_der(signature)
