@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]
     _Base = grpc.ServerInterceptor[Any, Any]
 else:
+    Handler = grpc.RpcMethodHandler
     _Base = grpc.ServerInterceptor
 
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]

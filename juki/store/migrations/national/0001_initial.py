@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "national-0001"
+revision = "national_0001"
 down_revision = None
 branch_labels = None
 depends_on = None
