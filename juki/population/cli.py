@@ -85,7 +85,11 @@ def generate_command(
     seed: Annotated[int, typer.Option(help="The same seed makes the same people.")] = 1,
     as_of: Annotated[
         datetime.datetime,
-        typer.Option(formats=["%Y-%m-%d"], help="Day on which ages hold and of the entries."),
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            show_default=DEFAULT_AS_OF.isoformat(),
+            help="Day on which ages hold and of the entries.",
+        ),
     ] = _DEFAULT_AS_OF,
     out: Annotated[
         Path | None, typer.Option(help="File to write; standard output if left out.")

@@ -21,6 +21,7 @@ from juki.population.households import Member, Relation, compose
 from juki.population.names import (
     ForeignNames,
     NameTables,
+    Spelling,
     foreign_name,
     given_name,
     japanese_name,
@@ -164,15 +165,17 @@ class _Households:
         surname = draw(random, self._tables.surnames)
         # Parents living with a daughter keep their own surname.
         parents = draw(random, self._tables.surnames) if random.random() < 0.15 else surname
+        taken: set[Spelling] = set()
         for member in members:
             birth_date = self._born(member.age)
             own = parents if member.relation is Relation.PARENT else surname
             given = given_name(random, self._tables, member.sex, birth_date.year)
+            while given in taken:
+                given = given_name(random, self._tables, member.sex, birth_date.year)
+            taken.add(given)
             yield member, japanese_name(own, given, self._former_surname(member)), birth_date
 
-    def _foreign(
-        self, member: Member, country: ForeignNames, surname: tuple[str, str]
-    ) -> PersonName:
+    def _foreign(self, member: Member, country: ForeignNames, surname: Spelling) -> PersonName:
         own = (
             draw(self._random, country.surnames) if member.relation is Relation.SPOUSE else surname
         )

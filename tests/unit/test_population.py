@@ -16,7 +16,7 @@ from juki.domain.four_items import Sex
 from juki.domain.municipalities import municipality_directory
 from juki.domain.search_keys import name_key
 from juki.population.age_tables import PYRAMID
-from juki.population.decks import apportion, deck
+from juki.population.decks import apportion, deck, seeded
 from juki.population.households import Relation
 from juki.population.names import name_tables
 from juki.population.residents import DEFAULT_AS_OF, Resident, generate, generate_prefecture
@@ -129,6 +129,12 @@ def test_japanese_children_bear_the_surname_of_the_head_and_are_younger() -> Non
                 assert age(head) - age(child) >= 12
 
 
+def test_no_two_japanese_members_of_a_household_bear_one_name() -> None:
+    for members in households(shizuoka()):
+        names = [m.four_items.name.written for m in members if not m.four_items.name.alphabet]
+        assert len(set(names)) == len(names)
+
+
 def test_nobody_under_eighteen_lives_alone() -> None:
     alone = [members[0] for members in households(shizuoka()) if len(members) == 1]
     # The household at the end of each register may be cut short, but never to a child.
@@ -207,6 +213,10 @@ def test_without_the_development_extra_the_refusal_says_what_to_install(
     with pytest.raises(JukiError, match=r"juki\[dev\]") as refusal:
         generate([NUMAZU], 1, seed=1)
     assert refusal.value.reason is Reason.CONFIGURATION_INVALID
+
+
+def test_the_random_sequence_of_a_seed_is_fixed_for_ever() -> None:
+    assert seeded(7, "221309").random() == 0.927598631739748
 
 
 def test_a_deck_holds_each_card_in_proportion() -> None:
