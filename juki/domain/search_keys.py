@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from juki.domain.four_items import Address, BirthDate, FourItems, PersonName
@@ -22,7 +22,7 @@ SEPARATOR: Final = "\x1f"
 _MAX_PASSES: Final = 8
 """Folding settles in one or two passes for any text seen; the bound only forbids a hang."""
 
-_VARIATION_SELECTORS: Final = dict.fromkeys((*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
+_VARIATION_SELECTORS: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 _DASHES: Final = dict.fromkeys(map(ord, "‐‑‒–—―−─━ー﹣－ｰ~〜～"), "-")
 _HIRAGANA_TO_KATAKANA: Final = {code: chr(code + 0x60) for code in (*range(0x3041, 0x3097),)}
@@ -47,6 +47,20 @@ _REPEATED_KANJI: Final = re.compile(r"([㐀-鿿豈-﫿])々")
 _SPACES: Final = re.compile(r"\s+")
 
 
+def _in_turn(*tables: Mapping[int, str]) -> dict[int, str]:
+    """One table for `str.translate` that does what the given ones do one after the other."""
+    joint = {code: chr(code) for table in tables for code in table}
+    for table in tables:
+        joint = {code: text.translate(table) for code, text in joint.items()}
+    return joint
+
+
+_OF_READINGS: Final = _in_turn(
+    TO_KEY_FORM, _HIRAGANA_TO_KATAKANA, _SMALL_KANA, _LIKE_SOUNDS, _DASHES
+)
+_OF_ADDRESSES: Final = _in_turn(TO_KEY_FORM, _DASHES, _HIRAGANA_TO_KATAKANA, _SMALL_KANA)
+
+
 def _settled(fold: Callable[[str], str], text: str) -> str:
     """`fold` applied until nothing changes: dropping a character may bring others together."""
     for _ in range(_MAX_PASSES):
@@ -57,21 +71,24 @@ def _settled(fold: Callable[[str], str], text: str) -> str:
     return text
 
 
-def _compatible(text: str) -> str:
-    """NFKC without variation selectors, kanji in their key form."""
-    bare = text.translate(_VARIATION_SELECTORS)
-    return unicodedata.normalize("NFKC", bare).translate(TO_KEY_FORM)
+def _plain(text: str, table: Mapping[int, str]) -> str:
+    """NFKC without variation selectors and case, then the characters of `table` replaced."""
+    bare = _VARIATION_SELECTORS.sub("", text)
+    return unicodedata.normalize("NFKC", bare).casefold().translate(table)
 
 
 def _fold_name(text: str) -> str:
-    folded = _SPACES.sub("", _compatible(text).casefold())
+    folded = _SPACES.sub("", _plain(text, TO_KEY_FORM))
     return _REPEATED_KANJI.sub(r"\1\1", folded)
 
 
 def _fold_reading(text: str) -> str:
-    folded = _compatible(text).casefold().translate(_HIRAGANA_TO_KATAKANA)
-    folded = folded.translate(_SMALL_KANA).translate(_LIKE_SOUNDS).translate(_DASHES)
-    return _SPACES.sub("", folded).replace("-", "").replace("・", "").replace("'", "")
+    return (
+        _SPACES.sub("", _plain(text, _OF_READINGS))
+        .replace("-", "")
+        .replace("・", "")
+        .replace("'", "")
+    )
 
 
 def name_key(written: str) -> str:
@@ -116,8 +133,7 @@ def _number_in_kanji(match: re.Match[str]) -> str:
 
 
 def _fold_address(text: str) -> str:
-    folded = _compatible(text).casefold().translate(_DASHES).translate(_HIRAGANA_TO_KATAKANA)
-    folded = folded.translate(_SMALL_KANA).removeprefix("大字")
+    folded = _plain(text, _OF_ADDRESSES).removeprefix("大字")
     folded = _GA_BETWEEN_KANJI.sub("ケ", folded)
     folded = _DASH_AFTER_KATAKANA.sub("", folded)
     folded = _COUNTED_IN_KANJI.sub(_number_in_kanji, folded)

@@ -1,0 +1,1 @@
+"""Synthetic residents in real municipalities and towns, for demos, tests and benchmarks."""
