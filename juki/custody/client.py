@@ -110,7 +110,9 @@ class CustodyClient:
 
     def random(self, length: int) -> bytes:
         """See `Custody.random`."""
-        return self._call(pb.CustodyRequest(random=pb.CustodyRandomRequest(length=length))).value.value
+        return self._call(
+            pb.CustodyRequest(random=pb.CustodyRandomRequest(length=length))
+        ).value.value
 
     def new_data_key(self, wrapping_key: str) -> DataKey:
         """See `Custody.new_data_key`."""

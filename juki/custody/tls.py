@@ -45,10 +45,12 @@ def channel_credentials(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", experimental.ExperimentalApiWarning)
-        credentials: grpc.ChannelCredentials = experimental.ssl_channel_credentials_with_custom_signer(
-            private_key_sign_fn=sign,
-            root_certificates=roots_pem,
-            certificate_chain=_pem(custody.certificate_chain(key)),
+        credentials: grpc.ChannelCredentials = (
+            experimental.ssl_channel_credentials_with_custom_signer(
+                private_key_sign_fn=sign,
+                root_certificates=roots_pem,
+                certificate_chain=_pem(custody.certificate_chain(key)),
+            )
         )
     return credentials
 

@@ -104,7 +104,10 @@ def verify_chain(
         if isinstance(error, JukiError):
             raise
         raise _refused("is malformed or badly signed") from None
-    if not isinstance(public_key, ec.EllipticCurvePublicKey) or public_key.curve.name != "secp256r1":
+    if (
+        not isinstance(public_key, ec.EllipticCurvePublicKey)
+        or public_key.curve.name != "secp256r1"
+    ):
         raise _refused("has a key that is not on P-256")
     if identity != expected_uri:
         raise JukiError(

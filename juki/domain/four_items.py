@@ -6,6 +6,7 @@ Everything is stored as written; nothing here normalises. Search keys are made i
 from __future__ import annotations
 
 import datetime
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -17,6 +18,7 @@ MAX_NAME_LENGTH: Final = 200
 """Unicode code points, variation selectors included; the longest juki names stay well below."""
 
 MAX_ADDRESS_PART_LENGTH: Final = 200
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _check_text(value: str, limit: int, what: str, *, required: bool = False) -> None:
@@ -24,7 +26,7 @@ def _check_text(value: str, limit: int, what: str, *, required: bool = False) ->
         raise InvalidValue(f"{what} is missing")
     if len(value) > limit:
         raise InvalidValue(f"{what} is longer than {limit} characters")
-    if any(ord(c) < 0x20 or ord(c) == 0x7F for c in value):
+    if _CONTROL.search(value):
         raise InvalidValue(f"{what} has a control character")
 
 

@@ -178,6 +178,5 @@ def municipality_directory() -> MunicipalityDirectory:
 def register_keepers(prefecture: str) -> frozenset[str]:
     """Six-digit codes of the prefecture's municipalities that keep a register; wards do not."""
     return frozenset(
-        entry.code.digits
-        for entry in municipality_directory().municipalities_of(prefecture)
+        entry.code.digits for entry in municipality_directory().municipalities_of(prefecture)
     )

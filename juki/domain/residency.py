@@ -102,7 +102,11 @@ def apply_change(
         following = next_state(state, reason)
     except JukiError:
         if reason.kind is ChangeKind.ENTRY:
-            return DisputeReason.SECOND_ENTRY if claim and claim.stands else DisputeReason.AFTER_DELETION
+            return (
+                DisputeReason.SECOND_ENTRY
+                if claim and claim.stands
+                else DisputeReason.AFTER_DELETION
+            )
         return DisputeReason.NO_ENTRY if claim is None else DisputeReason.AFTER_DELETION
     if claim is None or reason.kind is ChangeKind.ENTRY:
         return Claim(municipality, following, event_date, reason, moved_from=moved_from)

@@ -49,6 +49,7 @@ class LocalNetwork:
             name: free_port() for host in self.servers for name in (host, f"{host}/metrics")
         }
         self.processes: dict[str, ManagedProcess] = {}
+        self._custody: dict[str, CustodyClient] = {}
 
     def provision(self) -> None:
         """Tokens, keys, certificates and configuration files; run again, it changes nothing."""
@@ -74,9 +75,10 @@ class LocalNetwork:
     def start(self, progress: Progress = lambda _: None) -> None:
         """Starts every process and waits until each is ready."""
         for group in self.start_order:
-            self._start_group(group, progress)
+            self.start_some(group, progress)
 
-    def _start_group(self, names: Iterable[str], progress: Progress) -> None:
+    def start_some(self, names: Iterable[str], progress: Progress = lambda _: None) -> None:
+        """Starts the named processes together and waits until each is ready."""
         names = list(names)
         for name in names:
             self.processes[name].launch()
@@ -86,6 +88,9 @@ class LocalNetwork:
 
     def stop(self) -> None:
         """Stops every process, callers before those they call, custody last."""
+        for client in self._custody.values():
+            client.close()
+        self._custody.clear()
         for group in reversed(self.start_order):
             for name in group:
                 process = self.processes.get(name)
@@ -104,13 +109,18 @@ class LocalNetwork:
     ) -> None:
         self.stop()
 
+    def custody(self, host: str) -> CustodyClient:
+        """A client of the host's custody, shared and closed with the network."""
+        if host not in self._custody:
+            self._custody[host] = CustodyClient(self.plan.custody_socket(host))
+        return self._custody[host]
+
     def channel(self, caller: str, server: str) -> grpc.Channel:
         """A channel of a caller ("cs-221309-register", "agency-nenkin") to a server, over mTLS.
 
         The caller's key signs the handshake in its own token.
         """
-        custody = CustodyClient(self.plan.custody_socket(caller))
-        credentials = channel_credentials(custody, self.plan.roots.read_bytes())
+        credentials = channel_credentials(self.custody(caller), self.plan.roots.read_bytes())
         return open_channel(
             f"127.0.0.1:{self.ports[server]}", self.server_name(server), credentials
         )
@@ -141,5 +151,3 @@ class LocalNetwork:
 
 def _module_of(host: str) -> str:
     return "pref_server" if host.startswith("pref") else "cs_gateway"
-
-

@@ -55,7 +55,10 @@ class NetworkPlan:
     @property
     def index_directory(self) -> Path:
         """Where the nation's index lives, in memory."""
-        return self.memory_directory or Path("/dev/shm") / f"juki-{sha256(str(self.directory).encode()).hexdigest()[:12]}"  # noqa: S108
+        return (
+            self.memory_directory
+            or Path("/dev/shm") / f"juki-{sha256(str(self.directory).encode()).hexdigest()[:12]}"
+        )  # noqa: S108
 
     def host_directory(self, host: str) -> Path:
         """Everything of one host: custody's files, the server's configuration and data."""
@@ -97,9 +100,7 @@ def write_configuration(path: Path, values: Mapping[str, Any]) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def server_settings(
-    plan: NetworkPlan, host: str, ports: Mapping[str, int]
-) -> dict[str, Any]:
+def server_settings(plan: NetworkPlan, host: str, ports: Mapping[str, int]) -> dict[str, Any]:
     """What every server's configuration has in common."""
     return {
         "trust_domain": plan.trust_domain,

@@ -95,9 +95,7 @@ def test_a_server_is_refused_under_a_name_that_is_not_its_own(
     )
 
 
-def test_a_client_without_a_certificate_is_refused(
-    cs_port: int, trust_domain: TrustDomain
-) -> None:
+def test_a_client_without_a_certificate_is_refused(cs_port: int, trust_domain: TrustDomain) -> None:
     refusal(cs_port, grpc.ssl_channel_credentials(trust_domain.roots_pem), CS_NAME)
 
 
@@ -144,9 +142,7 @@ def test_a_stolen_server_issuer_cannot_mint_a_client_identity(
     cs_port: int, trust_domain: TrustDomain, identity: str, says_client_authentication: bool
 ) -> None:
     profile = TLS_CLIENT_PROFILE if says_client_authentication else None
-    rogue = rogue_certificate(
-        trust_domain, "cs-221309", SERVER_ISSUER, profile, uris=(identity,)
-    )
+    rogue = rogue_certificate(trust_domain, "cs-221309", SERVER_ISSUER, profile, uris=(identity,))
     refusal(cs_port, rogue_client(rogue, trust_domain.roots_pem), CS_NAME)
 
 
