@@ -1,0 +1,52 @@
+# Everything a newcomer types. `make demo` and `make test` do all set-up on a fresh Debian machine.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: help env system-packages demo test test-all lint proto proto-check bench format clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+system-packages: ## install what Debian must provide (softhsm2; PostgreSQL for the tests)
+	@deploy/install-system-packages softhsm2 make
+
+env: $(STAMP) ## make the Python environment with pinned, hashed dependencies
+
+$(STAMP): deploy/requirements/dev.txt pyproject.toml
+	@deploy/make-environment $(VENV)
+	@touch $(STAMP)
+
+demo: system-packages env ## the whole network as real processes: a birth, a move, a death, lookups
+	$(PY) -m juki demo $(DEMO)
+
+test: env ## all tests but the slow ones (under 15 minutes)
+	@deploy/install-system-packages softhsm2 opensc postgresql-15
+	$(PY) -m pytest -m "not slow" $(TESTS)
+
+test-all: env ## all tests, with hundreds of seeded kills
+	@deploy/install-system-packages softhsm2 opensc postgresql-15
+	$(PY) -m pytest $(TESTS)
+
+lint: env ## ruff, mypy strict, buf lint, generated code fresh, contracts not broken
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	cd proto && ../$(VENV)/bin/buf lint && ../$(VENV)/bin/buf format --diff --exit-code
+	deploy/check-contracts $(VENV)/bin/buf
+	$(PY) -m juki.devtools.generate_protos --check
+
+proto: env ## generate juki/v1 from proto/
+	$(PY) -m juki.devtools.generate_protos
+
+bench: env ## the figures: intake and lookup, with their peers
+	$(PY) -m juki bench intake
+	$(PY) -m juki bench lookup
+
+format: env ## format code and contracts
+	$(VENV)/bin/ruff format .
+	cd proto && ../$(VENV)/bin/buf format -w
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
