@@ -34,7 +34,7 @@ from juki.v1 import codes_pb2_grpc, health_pb2_grpc, intake_pb2_grpc
 from national_server.callers import check_caller, recipient
 from national_server.code_pool import CodePool
 from national_server.codes_service import CodeServicer, NationalCodeRegistry
-from national_server.config import NationalConfig
+from national_server.config import NationalConfiguration
 from national_server.numbers import NumberMaker
 from national_server.reports import GovernorReports
 
@@ -46,15 +46,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="national_server", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     configure_logging()
-    config = load_config(parser.parse_args().config, NationalConfig)
+    config = load_config(parser.parse_args().config, NationalConfiguration)
     registry = CollectorRegistry()
-    roots_pem = config.roots.read_bytes()
+    roots_pem = config.roots_pem.read_bytes()
     roots = [
         certificate.public_bytes(Encoding.DER)
         for certificate in x509.load_pem_x509_certificates(roots_pem)
     ]
     custody = CustodyClient(config.custody_socket)
-    engine = open_engine(config.database)
+    engine = open_engine(config.database_url)
     migrate(engine, "national")
     sealer = open_sealer(engine, custody)
     signers = SignerDirectory(roots, lambda: datetime.datetime.now(datetime.UTC))
@@ -80,7 +80,9 @@ def main() -> None:
     monitor = HealthMonitor(register_probes(engine, custody), registry=registry)
     server = JukiServer(
         ServerSettings(
-            config.listen, worker_threads=config.workers, trust_domain=config.trust_domain
+            config.listen_address,
+            worker_threads=config.worker_threads,
+            trust_domain=config.trust_domain,
         ),
         server_credentials(custody, roots_pem),
         {

@@ -9,21 +9,21 @@ from pydantic import Field
 from juki.config import Configuration
 
 
-class NationalConfig(Configuration):
+class NationalConfiguration(Configuration):
     """The nation's server."""
 
     trust_domain: str = "juki.example"
-    listen: str = "127.0.0.1:0"
+    listen_address: str = "127.0.0.1:0"
     """Host and port for gRPC; port 0 takes a free one and says which."""
 
     metrics_port: int = 0
     """Loopback port for Prometheus; 0 takes a free one."""
 
-    database: str
+    database_url: str
     """`sqlite:///path` or `postgresql+psycopg://…`."""
 
     custody_socket: Path
-    roots: Path
+    roots_pem: Path
     """PEM file of the root certificates."""
 
     agencies: Path
@@ -33,5 +33,5 @@ class NationalConfig(Configuration):
     index_directory: Path
     """On memory-backed storage: the index holds identification information in the clear."""
 
-    workers: int = Field(default=80, ge=4, le=1000)
+    worker_threads: int = Field(default=80, ge=4, le=1000)
     """Threads; each prefecture's return stream holds one."""

@@ -33,7 +33,7 @@ from juki.store.engine import migrate, open_engine
 from juki.v1 import codes_pb2_grpc, health_pb2_grpc, intake_pb2_grpc
 from pref_server.callers import PrefecturalCallers
 from pref_server.codes import CodeForwarder
-from pref_server.config import PrefecturalConfig
+from pref_server.config import PrefecturalConfiguration
 from pref_server.relay import Relay, RelayMetrics
 from pref_server.returns import ReturnsFollower
 
@@ -45,15 +45,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="pref_server", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     configure_logging()
-    config = load_config(parser.parse_args().config, PrefecturalConfig)
+    config = load_config(parser.parse_args().config, PrefecturalConfiguration)
     registry = CollectorRegistry()
-    roots_pem = config.roots.read_bytes()
+    roots_pem = config.roots_pem.read_bytes()
     roots = [
         certificate.public_bytes(Encoding.DER)
         for certificate in x509.load_pem_x509_certificates(roots_pem)
     ]
     custody = CustodyClient(config.custody_socket)
-    engine = open_engine(config.database)
+    engine = open_engine(config.database_url)
     migrate(engine, "prefectural")
     sealer = open_sealer(engine, custody)
     signers = SignerDirectory(roots, lambda: datetime.datetime.now(datetime.UTC))
@@ -73,8 +73,8 @@ def main() -> None:
         deliver=lambda connection, reports: None,
     )
     channel = open_channel(
-        config.nation_address,
-        config.nation_server_name,
+        config.nation.address,
+        config.nation.server_name,
         channel_credentials(custody, roots_pem),
     )
     nation = intake_pb2_grpc.NotificationIntakeServiceStub(channel)
@@ -94,7 +94,9 @@ def main() -> None:
     monitor = HealthMonitor(register_probes(engine, custody), registry=registry)
     server = JukiServer(
         ServerSettings(
-            config.listen, worker_threads=config.workers, trust_domain=config.trust_domain
+            config.listen_address,
+            worker_threads=config.worker_threads,
+            trust_domain=config.trust_domain,
         ),
         server_credentials(custody, roots_pem),
         {

@@ -73,6 +73,10 @@ class NetworkPlan:
         """The root certificate."""
         return root_file(self.directory)
 
+    def drop_folder(self, municipality: str) -> Path:
+        """Where the municipality's register drops its files."""
+        return self.host_directory(f"cs-{municipality}") / "drop"
+
     def database(self, host: str) -> str:
         """The database URL of a host."""
         default = f"sqlite:///{self.host_directory(host) / 'data.sqlite'}"
@@ -92,23 +96,31 @@ def free_port() -> int:
 
 
 def write_configuration(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes a flat TOML file; values are strings, numbers, booleans and paths."""
-    lines = []
-    for key, value in values.items():
-        text = json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
-        lines.append(f"{key} = {text}")
+    """Writes a TOML file; values are strings, numbers, booleans, paths, and tables of those."""
+    tables = {key: value for key, value in values.items() if isinstance(value, Mapping)}
+    lines = _lines({key: value for key, value in values.items() if key not in tables})
+    for key, table in tables.items():
+        lines += ["", f"[{key}]", *_lines(table)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _lines(values: Mapping[str, Any]) -> list[str]:
+    # JSON's strings, numbers and booleans are written the same in TOML.
+    return [
+        f"{key} = {json.dumps(str(value) if isinstance(value, Path) else value)}"
+        for key, value in values.items()
+    ]
 
 
 def server_settings(plan: NetworkPlan, host: str, ports: Mapping[str, int]) -> dict[str, Any]:
     """What every server's configuration has in common."""
     return {
         "trust_domain": plan.trust_domain,
-        "listen": f"127.0.0.1:{ports[host]}",
+        "listen_address": f"127.0.0.1:{ports[host]}",
         "metrics_port": ports[f"{host}/metrics"],
-        "database": plan.database(host),
+        "database_url": plan.database(host),
         "custody_socket": plan.custody_socket(host),
-        "roots": plan.roots,
+        "roots_pem": plan.roots,
     }
 
 
@@ -129,8 +141,10 @@ def prefectural_settings(
     return {
         **server_settings(plan, f"pref{prefecture}", ports),
         "prefecture": prefecture,
-        "nation_address": f"127.0.0.1:{ports['national']}",
-        "nation_server_name": f"server.national.{plan.trust_domain}",
+        "nation": {
+            "address": f"127.0.0.1:{ports['national']}",
+            "server_name": f"server.national.{plan.trust_domain}",
+        },
     }
 
 
@@ -142,7 +156,9 @@ def gateway_settings(
     return {
         **server_settings(plan, f"cs-{municipality}", ports),
         "municipality": municipality,
-        "upstream_address": f"127.0.0.1:{ports[f'pref{prefecture}']}",
-        "upstream_server_name": f"server.pref{prefecture}.{plan.trust_domain}",
-        "drop_folder": plan.host_directory(f"cs-{municipality}") / "drop",
+        "upstream": {
+            "address": f"127.0.0.1:{ports[f'pref{prefecture}']}",
+            "server_name": f"server.pref{prefecture}.{plan.trust_domain}",
+        },
+        "drop_folder": {"directory": plan.drop_folder(municipality)},
     }
