@@ -103,7 +103,8 @@ class StreamWriter:
         self._thread = threading.Thread(target=self._run, name="stream-writer")
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Reads the stream's head and starts the thread."""
+        self._head = self._store.head()
         self._thread.start()
 
     def close(self) -> None:
@@ -159,7 +160,7 @@ class StreamWriter:
         items = [item for job in jobs for item in job.items]
         try:
             if self._head is None:
-                # At start, or after a commit whose outcome is not known.
+                # After a commit whose outcome is not known.
                 self._head = self._store.head()
                 self._pool.reload()
             group = _Group(self._municipality, self._store, self._head, self._clock())

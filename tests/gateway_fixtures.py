@@ -1,4 +1,4 @@
-"""What tests of the gateway share: a custody in memory, a prefecture in memory, events of people."""
+"""What tests of the gateway share: custody, a prefecture in memory, events of people."""
 
 from __future__ import annotations
 

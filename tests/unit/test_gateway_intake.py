@@ -81,7 +81,9 @@ def assert_stream_is_whole(core: GatewayCore) -> None:
         assert (message.municipality, message.epoch, message.sequence) == (MUNICIPALITY, 1, place)
         assert message.predecessor_digest == predecessor
         predecessor = notification_digest(signed.notification)
-        r, s = (int.from_bytes(part, "big") for part in (signed.signature[:32], signed.signature[32:]))
+        r, s = (
+            int.from_bytes(part, "big") for part in (signed.signature[:32], signed.signature[32:])
+        )
         key.verify(encode_dss_signature(r, s), predecessor, ec.ECDSA(Prehashed(SHA256())))
         assert signed.key_id == key_id
 
@@ -353,9 +355,7 @@ REASONS = st.sampled_from([r for r in ChangeReason if r // 10 != 5])
 )
 @given(
     runs=st.lists(
-        st.lists(
-            st.tuples(st.integers(0, 5), REASONS, st.booleans()), min_size=1, max_size=12
-        ),
+        st.lists(st.tuples(st.integers(0, 5), REASONS, st.booleans()), min_size=1, max_size=12),
         max_size=6,
     )
 )
