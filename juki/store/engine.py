@@ -35,6 +35,7 @@ def open_engine(url: str | URL) -> Engine:
 def migrate(engine: Engine, schema: str) -> None:
     """Brings the database to the newest revision of `schema`: gateway, prefectural or national."""
     config = Config()
+    config.set_main_option("path_separator", "os")
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("version_locations", str(_MIGRATIONS / schema))
     with engine.begin() as connection:
