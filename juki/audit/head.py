@@ -11,7 +11,6 @@ import json
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -154,10 +153,11 @@ class HeadKeeper:
             self._try_to_write()
 
     def _try_to_write(self) -> None:
-        self.failed = True
-        with suppress(Exception):  # custody's own errors are many; the next interval tries again
+        try:
             self._write_if_grown()
             self.failed = False
+        except Exception:  # custody's own errors are many; the next interval tries again
+            self.failed = True
 
     def _write_if_grown(self) -> None:
         position = self._position()

@@ -1,8 +1,8 @@
 """The audit log in files: hash-chained, one fsync for all who wait (group commit).
 
 A log belongs to one process; a server with several worker processes gives each a directory of its
-own. Every thread that appends queues its record and then waits for the commit lock; whoever gets
-it commits all that is queued, and the others find theirs done when their turn comes.
+own. A thread that appends queues its record and waits; one writer thread takes all that is queued,
+writes and syncs it at once, and lets those threads go while the next gather.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Final, Self
 
@@ -28,11 +29,20 @@ DEFAULT_SEGMENT_BYTES: Final = 64 * 1024 * 1024
 """Read in full at every start, so a bound on the time that takes (about 0.1 s)."""
 
 
+def _held_lock() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(slots=True)
 class _Waiting:
     record: bytes
-    position: AuditPosition | None = field(default=None)
+    position: AuditPosition | None = None
     """Set once the record is durable; None after a commit means it is not."""
+
+    committed: threading.Lock = field(default_factory=_held_lock)
+    """Released by the writer, whichever way the commit went."""
 
 
 class FileAuditLog:
@@ -59,10 +69,12 @@ class FileAuditLog:
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._sync = sync
-        self._queue: deque[_Waiting] = deque()
-        self._commit_lock = threading.Lock()
-        self._failure: str | None = None
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        """Ends with None, put when the log is closed."""
+        self._closing = threading.Lock()
+        """Held to put anything into the queue, so that nothing follows its end."""
         self._closed = False
+        self._failure: str | None = None
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o750)
             self._lock_descriptor = _lock(directory / "lock")
@@ -72,20 +84,23 @@ class FileAuditLog:
             end = recover(directory)
             self._segment = end.segment
             self._position = end.position
-            self._descriptor = self._open_segment()
+            self._descriptor = self._open_segment(end.segment)
         except BaseException as error:
             os.close(self._lock_descriptor)
             if isinstance(error, OSError):
                 raise _unusable(error) from error
             raise
+        self._writer = threading.Thread(target=self._write_queue, name="audit-writer", daemon=True)
+        self._writer.start()
         self._head: HeadKeeper | None = None
         if head_signing is not None:
-            self._head = HeadKeeper(directory, lambda: self._position, head_signing)
+            head = HeadKeeper(directory, lambda: self._position, head_signing)
             try:
-                self._head.start()
+                head.start()
             except BaseException:
-                self._release("the head could not be signed")
+                self.close()
                 raise
+            self._head = head
 
     @property
     def position(self) -> AuditPosition:
@@ -100,7 +115,7 @@ class FileAuditLog:
     @property
     def waiting(self) -> int:
         """How many records wait for the commit after the one under way."""
-        return len(self._queue)
+        return self._queue.qsize()
 
     @property
     def head_failed(self) -> bool:
@@ -116,19 +131,27 @@ class FileAuditLog:
         waiting = _Waiting(encode(record))
         if len(waiting.record) > MAX_RECORD_BYTES:
             raise JukiError(Reason.MESSAGE_TOO_LARGE, "the audit record of the call is too large")
-        self._queue.append(waiting)
-        with self._commit_lock:
-            if waiting.position is None:
-                self._commit_queue()
+        with self._closing:
+            if self._closed:
+                raise AuditUnavailable("the audit log is closed")
+            self._queue.put(waiting)
+        waiting.committed.acquire()
         if waiting.position is None:
             raise AuditUnavailable(self._failure or "the record did not become durable")
         return waiting.position
 
     def close(self) -> None:
-        """Sign the last head and release the files; later appends are refused."""
+        """Commit what waits, sign the last head and release the files; later appends are refused."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._writer.join()
         if self._head is not None:
             self._head.stop()
-        self._release("the audit log is closed")
+        os.close(self._descriptor)
+        os.close(self._lock_descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -141,13 +164,25 @@ class FileAuditLog:
     ) -> None:
         self.close()
 
-    def _commit_queue(self) -> None:
-        """Make everything queued durable; the caller holds the commit lock."""
-        batch = []
-        while self._queue:
-            batch.append(self._queue.popleft())
-        if self._failure is not None:
-            return
+    def _write_queue(self) -> None:
+        """The writer thread: commit whatever has gathered, until the queue's end."""
+        open_ended = True
+        while open_ended:
+            batch = [self._queue.get()]
+            with suppress(Empty):
+                while True:
+                    batch.append(self._queue.get_nowait())
+            open_ended = batch[-1] is not None
+            waiting = [one for one in batch if one is not None]
+            try:
+                if waiting and self._failure is None:
+                    self._commit(waiting)
+            except Exception as error:  # whatever it is, those who wait must be told
+                self._failure = f"the audit log failed ({type(error).__name__})"
+            for one in waiting:
+                one.committed.release()
+
+    def _commit(self, batch: list[_Waiting]) -> None:
         frames: list[bytes] = []
         positions: list[AuditPosition] = []
         sequence, chain_hash = self._position.sequence, self._position.chain_hash
@@ -156,14 +191,12 @@ class FileAuditLog:
             sequence += 1
             frames.append(frame)
             positions.append(AuditPosition(sequence, chain_hash))
-        self._failure = "a write to the audit log did not end"  # stands if anything below raises
         try:
             _write_all(self._descriptor, b"".join(frames))
             self._sync(self._descriptor)
         except OSError as error:
             self._failure = f"the audit log cannot be written ({error.strerror})"
             return
-        self._failure = None
         self._position = positions[-1]
         for waiting, position in zip(batch, positions, strict=True):
             waiting.position = position
@@ -173,25 +206,16 @@ class FileAuditLog:
     def _rotate(self) -> None:
         try:
             create_segment(self._directory, self._segment + 1, self._position)
+            following = self._open_segment(self._segment + 1)
             os.close(self._descriptor)
             self._segment += 1
-            self._descriptor = self._open_segment()
+            self._descriptor = following
         except OSError as error:
             self._failure = f"no new audit segment can be begun ({error.strerror})"
 
-    def _open_segment(self) -> int:
-        return os.open(
-            segment_path(self._directory, self._segment), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-        )
-
-    def _release(self, why: str) -> None:
-        with self._commit_lock:
-            if self._closed:
-                return
-            self._closed = True
-            self._failure = why
-            os.close(self._descriptor)
-            os.close(self._lock_descriptor)
+    def _open_segment(self, number: int) -> int:
+        path = segment_path(self._directory, number)
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

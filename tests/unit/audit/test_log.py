@@ -165,6 +165,18 @@ def test_every_thread_waiting_on_a_failed_sync_is_refused(
             assert isinstance(future.exception(), AuditUnavailable)
 
 
+def test_a_segment_that_cannot_be_begun_stops_the_log_but_not_what_was_acknowledged(
+    tmp_path: Path, record: MakeRecord
+) -> None:
+    with FileAuditLog(tmp_path, segment_bytes=1) as log:
+        (tmp_path / "00000001.seg").write_bytes(b"")
+        assert log.append(record()).sequence == 1
+        with pytest.raises(AuditUnavailable, match="no new audit segment"):
+            log.append(record())
+    with FileAuditLog(tmp_path) as log:
+        assert log.append(record()).sequence == 2
+
+
 def test_a_log_is_whole_again_at_the_start_after_a_failed_sync(
     tmp_path: Path, record: MakeRecord
 ) -> None:
