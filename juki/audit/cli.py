@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
 from juki.audit.head import HeadVerifier
 from juki.audit.verify import HeadStatus, VerificationReport, verify
+from juki.custody.verify import verify_signature
 
 app = typer.Typer(no_args_is_help=True, help="Audit logs: verify that nothing was altered.")
 
@@ -109,17 +108,6 @@ def _head_in_words(report: VerificationReport) -> str:
 
 def _head_verifier(path: Path) -> HeadVerifier:
     key = serialization.load_pem_public_key(path.read_bytes())
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise ValueError(f"{path} holds no elliptic curve key")
-
-    def is_good(digest: bytes, signature: bytes, _key_id: str) -> bool:
-        # The token's raw form: r and s, 32 bytes each.
-        r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
-        try:
-            der = encode_dss_signature(r, s)
-            key.verify(der, digest, ec.ECDSA(Prehashed(hashes.SHA256())))
-        except (InvalidSignature, ValueError):
-            return False
-        return len(signature) == 64
-
-    return is_good
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+        raise ValueError(f"{path} holds no P-256 key")
+    return lambda digest, signature, _key_id: verify_signature(key, digest, signature)

@@ -141,7 +141,7 @@ class FileAuditLog:
         return waiting.position
 
     def close(self) -> None:
-        """Commit what waits, sign the last head and release the files; later appends are refused."""
+        """Commit what waits, sign the last head, release the files; later appends are refused."""
         with self._closing:
             if self._closed:
                 return
