@@ -26,7 +26,7 @@ from juki.audit.segment import MAX_RECORD_BYTES, pack_frame, segment_path
 from juki.domain.errors import JukiError, Reason
 
 DEFAULT_SEGMENT_BYTES: Final = 64 * 1024 * 1024
-"""Read in full at every start, so a bound on the time that takes (about 0.1 s)."""
+"""Read in full at every start: about 0.1 s of batches of 1,000, 1.5 s of single look-ups."""
 
 
 def _held_lock() -> threading.Lock:
