@@ -1,0 +1,92 @@
+"""What a server needs of an audit log: append one record per call, and know that it is durable.
+
+Invariant: no answer without a record. A server calls `append` and answers only after it returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final, Protocol
+
+from juki.domain.errors import InvalidValue, JukiError, Reason
+from juki.domain.legal_basis import AffairReference, Field, SearchKey
+
+PSEUDONYM_BYTES: Final = 16
+
+
+class Outcome(IntEnum):
+    """What one person's look-up came to; values are those of `juki.v1.LookupOutcome`."""
+
+    FOUND = 1
+    NOT_FOUND = 2
+    DISPUTED = 3
+    AMBIGUOUS = 4
+
+
+_NOT_AN_OUTCOME: Final = bytes(set(range(256)) - set(Outcome))
+
+
+class AuditUnavailable(JukiError):  # noqa: N818 - named for the state, as the reason is
+    """The record could not be made durable: the call must be refused."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.AUDIT_UNAVAILABLE, message)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One call, whatever the number of persons in it; refused calls are recorded too.
+
+    `pseudonyms` (16 bytes each) and `outcomes` (one byte each, `Outcome`) are joined, so that a
+    record of a thousand persons costs two slices and no object per person. Raises InvalidValue
+    when they do not match.
+    """
+
+    time_unix_nanos: int
+    body_identity: str
+    request_id: str
+    affair: AffairReference | None
+    """None where the call named no affair that can be written."""
+
+    search_key: SearchKey | None
+    office: str = ""
+    operator: str = ""
+    article: str = ""
+    """The provision answered under; empty for a refused call."""
+
+    requested_fields: Set[Field] = frozenset()
+    granted_fields: Set[Field] = frozenset()
+    refusal: Reason | None = None
+    pseudonyms: bytes = field(default=b"", repr=False)
+    outcomes: bytes = field(default=b"", repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.pseudonyms) != PSEUDONYM_BYTES * len(self.outcomes):
+            raise InvalidValue("an audit record has one outcome for each 16-byte pseudonym")
+        if len(self.outcomes.translate(None, _NOT_AN_OUTCOME)) != len(self.outcomes):
+            raise InvalidValue("an audit record has an outcome that does not exist")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPosition:
+    """Where a durable record stands in its log."""
+
+    sequence: int
+    """1 for the first record of the log."""
+
+    chain_hash: bytes
+    """SHA-256 over everything up to and including the record."""
+
+
+class AuditLog(Protocol):
+    """An append-only log shared by the threads of one server."""
+
+    def append(self, record: AuditRecord) -> AuditPosition:
+        """Return once the record is durable.
+
+        Raises AuditUnavailable when it is not, and JukiError (MESSAGE_TOO_LARGE) for a record
+        larger than a log can hold.
+        """
+        ...
