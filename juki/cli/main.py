@@ -1,0 +1,73 @@
+"""The `juki` command: one place that knows every sub-command, each of which lives in its own room."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import juki.audit.cli
+import juki.population.cli
+
+app = typer.Typer(
+    help="Juki-Net (住民基本台帳ネットワーク): run it, feed it, ask it, audit it.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+app.add_typer(juki.population.cli.app, name="population")
+app.add_typer(juki.audit.cli.app, name="audit")
+
+
+class Server(StrEnum):
+    """What can be served."""
+
+    CS = "cs"
+    PREF = "pref"
+    NATIONAL = "national"
+    HSM = "hsm"
+
+
+_MODULES = {
+    Server.CS: "cs_gateway",
+    Server.PREF: "pref_server",
+    Server.NATIONAL: "national_server",
+    Server.HSM: "hsm",
+}
+
+
+@app.command()
+def serve(
+    server: Annotated[Server, typer.Argument(help="cs, pref, national or hsm (custody of keys).")],
+    config: Annotated[Path, typer.Option(help="The server's TOML file.", dir_okay=False)],
+) -> None:
+    """Run one server until SIGTERM.
+
+    Example: juki serve pref --config /etc/juki/pref22.toml
+    """
+    module = _MODULES[server]
+    sys.argv = [module, "--config", str(config)]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+@app.command()
+def demo(
+    residents: Annotated[int, typer.Option(help="Synthetic residents to load.", min=4000)] = 20_000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same people.")] = 1,
+    events: Annotated[int, typer.Option(help="Single events to time.", min=20)] = 200,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave it running, show addresses.")] = False,
+) -> None:
+    """Provision, start every tier, load people, play the story, and show that it holds.
+
+    Exits with 1 when anything in the story did not hold.
+
+    Example: juki demo --residents 50000 --keep
+    """
+    from juki.demo.run import run_demo
+
+    if not run_demo(Console(), residents, seed, events, keep=keep):
+        raise typer.Exit(1)

@@ -1,0 +1,74 @@
+"""Shows what the demo saw: the story, the propagation, the checks, and where everything runs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from juki.localnet.network import LocalNetwork
+
+if TYPE_CHECKING:
+    from juki.demo.run import DemoResult
+
+
+def show(console: Console, result: DemoResult) -> None:
+    """The tables at the end."""
+    story = Table(title="The story", title_justify="left")
+    story.add_column("event")
+    story.add_column("durable at the gateway", justify="right")
+    story.add_column("known nationally", justify="right")
+    for step in result.steps:
+        story.add_row(step.what, f"{step.acknowledged_ms:.0f} ms", f"{step.national_ms:.0f} ms")
+    console.print(story)
+    checks = Table(title="What must hold", title_justify="left")
+    checks.add_column("")
+    checks.add_column("sentence")
+    checks.add_column("seen")
+    for check in result.checks:
+        mark = "[green]holds[/green]" if check.held else "[bold red]FAILS[/bold red]"
+        checks.add_row(mark, check.sentence, check.shown)
+    console.print(checks)
+    summary = Table(title="Summary", title_justify="left", show_header=False)
+    rate = result.loaded / result.load_seconds if result.load_seconds else 0
+    count = len(result.propagation_ms)
+    summary.add_row(
+        "residents loaded through the intake",
+        f"{result.loaded:,} in {result.load_seconds:.0f} s ({rate:,.0f} a second)",
+    )
+    summary.add_row(
+        f"propagation CS → nation and its receipt back, {count} events",
+        f"p50 {result.percentile(50):.0f} ms, p99 {result.percentile(99):.0f} ms",
+    )
+    summary.add_row("the whole demo", f"{result.total_seconds:.0f} s")
+    verdict = "[green]everything held[/green]" if result.held else "[bold red]something failed[/]"
+    summary.add_row("verdict", verdict)
+    console.print(summary)
+
+
+def show_addresses(console: Console, network: LocalNetwork) -> None:
+    """Where each process listens, for those who want to look around."""
+    table = Table(title="Running until Ctrl-C", title_justify="left")
+    for heading in ("process", "gRPC (mutual TLS)", "server name", "metrics"):
+        table.add_column(heading)
+    for host in network.servers:
+        table.add_row(
+            host,
+            f"127.0.0.1:{network.ports[host]}",
+            network.server_name(host),
+            f"http://127.0.0.1:{network.ports[f'{host}/metrics']}/metrics",
+        )
+    console.print(table)
+    console.print(f"Files, logs and custody sockets: {network.plan.directory}")
+
+
+def wait_for_interrupt(console: Console) -> None:
+    """Blocks until Ctrl-C or SIGTERM."""
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    stopped.wait()
+    console.print("Stopping.")

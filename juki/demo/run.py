@@ -1,0 +1,177 @@
+"""Runs the demo: provisions, starts, loads, plays, looks up, verifies, and says what held."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from juki.audit.verify import verify
+from juki.demo import report
+from juki.demo.checks import Check, PensionBody, check_lookups
+from juki.demo.gateway import Register
+from juki.demo.load import LoadedPerson, codes_and_numbers, wait_loaded, write_drop_files
+from juki.demo.story import Step, Story
+from juki.demo.towns import HAMAMATSU, NAMES, PREFECTURES
+from juki.localnet.network import LocalNetwork
+from juki.localnet.plan import NetworkPlan
+
+
+@dataclass
+class DemoResult:
+    """Everything the demo saw."""
+
+    steps: list[Step] = field(default_factory=list)
+    propagation_ms: list[float] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    loaded: int = 0
+    load_seconds: float = 0.0
+    total_seconds: float = 0.0
+
+    @property
+    def held(self) -> bool:
+        """Whether everything in the story held."""
+        return bool(self.checks) and all(check.held for check in self.checks)
+
+    def percentile(self, percent: int) -> float:
+        """A percentile of the propagation in milliseconds."""
+        return statistics.quantiles(self.propagation_ms, n=100)[percent - 1]
+
+
+class Demo:
+    """One run of the demo in a directory of its own."""
+
+    def __init__(
+        self, console: Console, directory: Path, residents: int, seed: int, events: int
+    ) -> None:
+        self._console = console
+        self._residents = residents
+        self._seed = seed
+        self._events = events
+        self.network = LocalNetwork(NetworkPlan(directory, PREFECTURES))
+        self.result = DemoResult()
+
+    def run(self) -> DemoResult:
+        """Plays everything; the network still runs afterwards."""
+        started = time.monotonic()
+        self._start()
+        registers = {code: Register(self.network, code) for code in self.network.plan.municipalities}
+        body = PensionBody(self.network)
+        try:
+            people = self._load(registers)
+            self._play(registers, people, body)
+        finally:
+            body.close()
+            for register in registers.values():
+                register.close()
+        self._verify_log(body)
+        self.result.total_seconds = time.monotonic() - started
+        return self.result
+
+    def _start(self) -> None:
+        with self._progress() as progress:
+            task = progress.add_task("Provisioning tokens, keys and certificates", total=None)
+            self.network.provision()
+            progress.update(task, total=1, completed=1)
+            names = [name for group in self.network.start_order for name in group]
+            task = progress.add_task("Starting custody and servers", total=len(names))
+            self.network.start(lambda _: progress.advance(task))
+
+    def _load(self, registers: dict[str, Register]) -> dict[str, list[LoadedPerson]]:
+        started = time.monotonic()
+        with self._progress() as progress:
+            task = progress.add_task("Making synthetic residents", total=None)
+            people = write_drop_files(self.network.plan, self._residents, self._seed)
+            progress.update(task, total=self._residents, completed=self._residents)
+            tasks = {
+                code: progress.add_task(f"Known nationally: {NAMES[code]}", total=len(people[code]))
+                for code in registers
+            }
+            wait_loaded(
+                registers,
+                people,
+                lambda code, done, _: progress.update(tasks[code], completed=done),
+            )
+        self.result.loaded = sum(len(one) for one in people.values())
+        self.result.load_seconds = time.monotonic() - started
+        return people
+
+    def _play(
+        self,
+        registers: dict[str, Register],
+        people: dict[str, list[LoadedPerson]],
+        body: PensionBody,
+    ) -> None:
+        story = Story(registers, people)
+        with self._progress() as progress:
+            task = progress.add_task("Playing a birth, a move and a death", total=None)
+            subjects = story.play()
+            progress.update(task, total=1, completed=1)
+            task = progress.add_task("Timing single events", total=self._events)
+            self.result.propagation_ms = story.propagation(
+                self._events, lambda: progress.advance(task)
+            )
+            self.result.steps = story.steps
+            task = progress.add_task("A pension body looks up a cohort", total=None)
+            outcomes = codes_and_numbers(registers[HAMAMATSU], people[HAMAMATSU][2:999])
+            numbers = [one.individual_number for one in outcomes]
+            self.result.checks.append(
+                Check(
+                    "every loaded resident has a code and an Individual Number",
+                    all(one.resident_record_code and one.individual_number for one in outcomes),
+                    f"{len(outcomes)} asked",
+                )
+            )
+            self.result.checks += check_lookups(body, subjects, numbers)
+            progress.update(task, total=1, completed=1)
+
+    def _verify_log(self, body: PensionBody) -> None:
+        verified = verify(self.network.plan.host_directory("national") / "audit")
+        self.result.checks.append(
+            Check(
+                "the audit log's chain verifies from its first record to its last",
+                verified.problem is None,
+                f"{verified.records} records, {verified.entries} persons",
+            )
+        )
+        self.result.checks.append(
+            Check(
+                "every person looked up is in the log, and the refusal too",
+                verified.entries == body.looked_up and verified.refused == 1,
+                f"{verified.entries} of {body.looked_up} persons, {verified.refused} refused call",
+            )
+        )
+
+    @contextmanager
+    def _progress(self) -> Iterator[Progress]:
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+        ) as progress:
+            yield progress
+
+
+def run_demo(console: Console, residents: int, seed: int, events: int, *, keep: bool) -> bool:
+    """Runs the demo, shows the result; with `keep` it waits for Ctrl-C with the network running.
+
+    Returns whether everything held.
+    """
+    with tempfile.TemporaryDirectory(prefix="juki-demo-") as directory:
+        demo = Demo(console, Path(directory), residents, seed, events)
+        with demo.network:
+            result = demo.run()
+            report.show(console, result)
+            if keep:
+                report.show_addresses(console, demo.network)
+                report.wait_for_interrupt(console)
+        return result.held
