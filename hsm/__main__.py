@@ -14,18 +14,25 @@ from hsm.configuration import Configuration, read_configuration
 from hsm.operations import Operations, ServerLeafNames
 from hsm.service import Service
 from hsm.sockets import SocketRole
-from hsm.token import Token, TokenLocation, open_token
+from hsm.token import TOKEN_LOST, Token, TokenLocation, open_token
 from juki.domain.errors import JukiError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run custody until SIGTERM; 0 after an orderly end, 1 where it cannot start."""
+    """Run custody until SIGTERM; 0 after an orderly end, 1 where it cannot start or go on.
+
+    A lost token ends the process, so that whatever supervises it starts it with a new log-in;
+    clients meanwhile try again.
+    """
     parser = argparse.ArgumentParser(prog="python -m hsm", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="custody's TOML file")
     try:
         run(read_configuration(parser.parse_args(arguments).config))
     except JukiError as error:
         sys.stderr.write(f"custody does not start: {error}\n")
+        return 1
+    except TOKEN_LOST as error:
+        sys.stderr.write(f"custody ends: its token is lost ({type(error).__name__})\n")
         return 1
     return 0
 
@@ -52,7 +59,7 @@ def _service(configuration: Configuration, token: Token) -> Service:
         SocketRole(one.path, one.mode, frozenset(one.allowed_uids), one.permitted())
         for one in configuration.sockets
     ]
-    labels = {label for role in roles for label in role.permissions.keys()}
+    labels = {label for role in roles for label in role.permissions.key_labels()}
     for label in sorted(labels | {configuration.health_key}):
         token.refuse_extractable(label)
     leaf = configuration.server_leaf

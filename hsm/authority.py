@@ -54,7 +54,9 @@ class Authority:
         self._clock = clock
         self._serial_number = serial_number
 
-    def root(self, key: ec.EllipticCurvePrivateKey, name: str, profile: Profile) -> x509.Certificate:
+    def root(
+        self, key: ec.EllipticCurvePrivateKey, name: str, profile: Profile
+    ) -> x509.Certificate:
         """A self-signed root."""
         begin = self._clock() - CLOCK_TOLERANCE
         builder = self._builder(key.public_key(), name, profile, begin)
@@ -115,7 +117,7 @@ def names_of(signing_request: bytes) -> Names:
     request, _ = _parsed(signing_request)
     try:
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
         raise JukiError(Reason.INVALID_FIELD, "the certificate request names nobody") from None
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     dns = names.get_values_for_type(x509.DNSName)

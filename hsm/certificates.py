@@ -20,9 +20,7 @@ def chain_file(folder: Path, label: str) -> Path:
 def write_chain(file: Path, chain: Sequence[x509.Certificate]) -> None:
     """Write a chain, whole or not at all."""
     unfinished = file.with_name(file.name + ".new")
-    unfinished.write_bytes(
-        b"".join(one.public_bytes(serialization.Encoding.PEM) for one in chain)
-    )
+    unfinished.write_bytes(b"".join(one.public_bytes(serialization.Encoding.PEM) for one in chain))
     unfinished.rename(file)
 
 

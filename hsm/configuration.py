@@ -19,7 +19,7 @@ class _Section(BaseModel):
 def _octal(value: Any) -> int:
     """A file mode written as in chmod, for example "0660"; nothing for others to reach."""
     if not isinstance(value, str):
-        raise ValueError('a mode is written as text, for example "0600"')  # noqa: TRY004
+        raise ValueError('a mode is written as text, for example "0600"')
     mode = int(value, 8)
     if mode & ~0o660:
         raise ValueError("a socket of custody is open to its owner and group at most")

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from pkcs11.exceptions import PKCS11Error
@@ -14,7 +16,7 @@ from pkcs11.exceptions import PKCS11Error
 from hsm.authority import Authority, Issuer, Names, names_for, names_of, public_key_of, subject_of
 from hsm.permissions import TOKEN, Operation, Permissions
 from hsm.profiles import CERTIFIABLE, SERVER_LEAF
-from hsm.token import Token
+from hsm.token import TOKEN_LOST, Token
 from juki.custody.port import MAXIMUM_ITEMS
 from juki.custody.verify import verify_signature
 from juki.domain.errors import JukiError, Reason
@@ -23,6 +25,20 @@ from juki.v1 import custody_pb2 as pb
 SLICE_ITEMS = 32
 """Items handled before other callers get their turn: about 2 ms of signing in SoftHSM."""
 MAXIMUM_RANDOM_BYTES = 65_536
+_KEY_FIELDS = {
+    Operation.SIGN: "key",
+    Operation.MAC: "key",
+    Operation.RANDOM: None,
+    Operation.NEW_DATA_KEY: "wrapping_key",
+    Operation.UNWRAP_DATA_KEY: "wrapping_key",
+    Operation.CERTIFICATE_CHAIN: "key",
+    Operation.CERTIFY_SERVER_LEAF: "issuer_key",
+    Operation.CERTIFY: "issuer_key",
+    Operation.HEALTH: None,
+}
+"""Where each request names its key, so that permission is asked in one place for all."""
+
+_log = structlog.get_logger(__name__)
 
 Job = Generator[None, None, pb.CustodyResponse]
 """Yields between slices, returns the response."""
@@ -42,6 +58,7 @@ class Operations:
 
     def __init__(
         self,
+        *,
         token: Token,
         authority: Authority,
         chains: Mapping[str, tuple[x509.Certificate, ...]],
@@ -56,18 +73,34 @@ class Operations:
         self._health_key = health_key
         self._monotonic = monotonic
         self._started = monotonic()
+        self._at_once: dict[Operation, Callable[[Any], pb.CustodyResponse]] = {
+            Operation.RANDOM: self._random,
+            Operation.NEW_DATA_KEY: self._new_data_key,
+            Operation.UNWRAP_DATA_KEY: self._unwrap_data_key,
+            Operation.CERTIFICATE_CHAIN: self._certificate_chain,
+            Operation.CERTIFY_SERVER_LEAF: self._certify_server_leaf,
+            Operation.CERTIFY: self._certify,
+            Operation.HEALTH: self._health,
+        }
 
     def perform(self, request: pb.CustodyRequest, permissions: Permissions) -> Job:
-        """The job that answers a request; a refusal is a response with an error."""
+        """The job that answers a request; a refusal is a response with an error.
+
+        Raises what `TOKEN_LOST` lists: then custody is to end and be started again. Any other
+        failure is this request's alone.
+        """
         try:
             response = yield from self._dispatch(request, permissions)
         except JukiError as error:
             response = error_response(error)
+        except TOKEN_LOST:
+            raise
         except PKCS11Error as error:
-            # The token's own words stay here; the kind of failure names no data.
-            response = error_response(
-                JukiError(Reason.CUSTODY_UNAVAILABLE, f"the token failed: {type(error).__name__}")
-            )
+            _log.error("token failed", failure=type(error).__name__)
+            response = error_response(JukiError(Reason.CUSTODY_UNAVAILABLE, "the token failed"))
+        except Exception as error:  # a request must never end custody for all others
+            _log.error("request failed", failure=type(error).__name__)
+            response = error_response(JukiError(Reason.INTERNAL, "custody failed at this request"))
         response.request_id = request.request_id
         return response
 
@@ -76,13 +109,14 @@ class Operations:
         if name is None or request.request_id == 0:
             raise JukiError(Reason.MALFORMED_MESSAGE, "a request names an operation and has an id")
         operation = Operation(name)
+        asked = getattr(request, name)
+        key_field = _KEY_FIELDS[operation]
+        permissions.require(getattr(asked, key_field) if key_field else TOKEN, operation)
         if operation is Operation.SIGN:
-            permissions.require(request.sign.key, operation)
-            return (yield from self._each(self._token.sign, request.sign.key, request.sign.digests))
+            return (yield from self._each(self._token.sign, asked.key, asked.digests))
         if operation is Operation.MAC:
-            permissions.require(request.mac.key, operation)
-            return (yield from self._each(self._token.mac, request.mac.key, request.mac.messages))
-        return self._at_once(operation, request, permissions)
+            return (yield from self._each(self._token.mac, asked.key, asked.messages))
+        return self._at_once[operation](asked)
 
     def _each(self, act: Callable[[str, bytes], bytes], key: str, items: Sequence[bytes]) -> Job:
         if not 1 <= len(items) <= MAXIMUM_ITEMS:
@@ -94,45 +128,22 @@ class Operations:
             results += [act(key, item) for item in items[start : start + SLICE_ITEMS]]
         return pb.CustodyResponse(items=pb.CustodyItems(items=results))
 
-    def _at_once(
-        self, operation: Operation, request: pb.CustodyRequest, permissions: Permissions
-    ) -> pb.CustodyResponse:
-        match operation:
-            case Operation.RANDOM:
-                permissions.require(TOKEN, operation)
-                return self._random(request.random.length)
-            case Operation.NEW_DATA_KEY:
-                key = request.new_data_key.wrapping_key
-                permissions.require(key, operation)
-                plaintext, wrapped = self._token.new_data_key(key)
-                made = pb.CustodyDataKey(plaintext=plaintext, wrapped=wrapped)
-                return pb.CustodyResponse(data_key=made)
-            case Operation.UNWRAP_DATA_KEY:
-                key = request.unwrap_data_key.wrapping_key
-                permissions.require(key, operation)
-                return _value(self._token.unwrap_data_key(key, request.unwrap_data_key.wrapped))
-            case Operation.CERTIFICATE_CHAIN:
-                key = request.certificate_chain.key
-                permissions.require(key, operation)
-                return _certificates(self._chain(key))
-            case Operation.CERTIFY_SERVER_LEAF:
-                permissions.require(request.certify_server_leaf.issuer_key, operation)
-                return self._certify_server_leaf(request.certify_server_leaf)
-            case Operation.CERTIFY:
-                permissions.require(request.certify.issuer_key, operation)
-                return self._certify(request.certify)
-            case Operation.HEALTH:
-                permissions.require(TOKEN, operation)
-                return self._health()
-            case _:
-                raise JukiError(Reason.MALFORMED_MESSAGE, "custody has no such operation")
-
-    def _random(self, length: int) -> pb.CustodyResponse:
-        if not 1 <= length <= MAXIMUM_RANDOM_BYTES:
+    def _random(self, asked: pb.CustodyRandomRequest) -> pb.CustodyResponse:
+        if not 1 <= asked.length <= MAXIMUM_RANDOM_BYTES:
             raise JukiError(
                 Reason.INVALID_FIELD, f"1 to {MAXIMUM_RANDOM_BYTES} random bytes at a time"
             )
-        return _value(self._token.random(length))
+        return _value(self._token.random(asked.length))
+
+    def _new_data_key(self, asked: pb.CustodyNewDataKeyRequest) -> pb.CustodyResponse:
+        plaintext, wrapped = self._token.new_data_key(asked.wrapping_key)
+        return pb.CustodyResponse(data_key=pb.CustodyDataKey(plaintext=plaintext, wrapped=wrapped))
+
+    def _unwrap_data_key(self, asked: pb.CustodyUnwrapDataKeyRequest) -> pb.CustodyResponse:
+        return _value(self._token.unwrap_data_key(asked.wrapping_key, asked.wrapped))
+
+    def _certificate_chain(self, asked: pb.CustodyCertificateChainRequest) -> pb.CustodyResponse:
+        return _certificates(self._chain(asked.key))
 
     def _certify_server_leaf(self, asked: pb.CustodyCertifyServerLeafRequest) -> pb.CustodyResponse:
         if self._server_leaf is None:
@@ -162,7 +173,7 @@ class Operations:
         )
         return _certificates((certificate, *issuer.chain))
 
-    def _health(self) -> pb.CustodyResponse:
+    def _health(self, _asked: pb.CustodyHealthRequest) -> pb.CustodyResponse:
         digest = sha256(self._token.random(32)).digest()
         begin = self._monotonic()
         signature = self._token.sign(self._health_key, digest)

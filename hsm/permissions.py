@@ -48,6 +48,6 @@ class Permissions:
                 Reason.KEY_USE_NOT_PERMITTED, "this caller may not use this key for that"
             )
 
-    def keys(self) -> set[str]:
+    def key_labels(self) -> set[str]:
         """The labels of the keys that any operation is granted on."""
         return {key for key, _ in self.granted if key != TOKEN}

@@ -44,6 +44,7 @@ TLS_CLIENT_PROFILE = Profile(
 SIGNING_PROFILE = Profile(SIGNING, timedelta(days=3 * 365))
 
 CERTIFIABLE = {
-    profile.name: profile for profile in (TLS_CLIENT_PROFILE, SIGNING_PROFILE, SERVER_ISSUER_PROFILE)
+    profile.name: profile
+    for profile in (TLS_CLIENT_PROFILE, SIGNING_PROFILE, SERVER_ISSUER_PROFILE)
 }
 """The profiles that an issuing authority certifies on request."""

@@ -1,4 +1,6 @@
-"""Provisioning: tokens, keys and certificates of every host of a plan; run again, it changes nothing.
+"""Provisioning: tokens, keys and certificates of every host of a plan.
+
+Run again it changes nothing; what is missing is made.
 
 `provision` works in a process of its own, since the caller may have threads, and the PKCS#11
 module wants one thread and one token at a time. `python -m hsm.provision` reads a plan as JSON

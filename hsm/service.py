@@ -41,11 +41,7 @@ class _Connection:
 
     def events(self) -> int:
         wanted = 0
-        if (
-            not self.closing
-            and self.jobs < _MOST_JOBS
-            and len(self.unsent) < _MOST_UNSENT_BYTES
-        ):
+        if not self.closing and self.jobs < _MOST_JOBS and len(self.unsent) < _MOST_UNSENT_BYTES:
             wanted |= selectors.EVENT_READ
         if self.unsent:
             wanted |= selectors.EVENT_WRITE

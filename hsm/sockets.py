@@ -34,9 +34,7 @@ def listen(role: SocketRole) -> socket.socket:
         )
     if role.path.is_socket():
         if _answers(role.path):
-            raise JukiError(
-                Reason.CONFIGURATION_INVALID, f"another custody listens on {role.path}"
-            )
+            raise JukiError(Reason.CONFIGURATION_INVALID, f"another custody listens on {role.path}")
         role.path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,22 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
 from pkcs11.exceptions import (
-    ArgumentsBad,
+    DeviceError,
+    DeviceRemoved,
     EncryptedDataInvalid,
     EncryptedDataLenRange,
+    GeneralError,
     NoSuchKey,
     NoSuchToken,
+    ObjectHandleInvalid,
     PinIncorrect,
     PinInvalid,
     PinLenRange,
     PinLocked,
     PKCS11Error,
+    SessionHandleInvalid,
+    TokenNotPresent,
+    UserNotLoggedIn,
 )
 from pkcs11.mechanisms import GCMParams
 from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
@@ -47,6 +53,16 @@ REQUIRED_MECHANISMS = {
     Mechanism.GENERIC_SECRET_KEY_GEN: "generate secret keys",
 }
 """What a module must offer, with the purpose that fails without it."""
+
+TOKEN_LOST = (
+    DeviceError,
+    DeviceRemoved,
+    ObjectHandleInvalid,
+    SessionHandleInvalid,
+    TokenNotPresent,
+    UserNotLoggedIn,
+)
+"""Failures after which the session is of no more use: only a new log-in can help."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +193,8 @@ class Token:
         try:
             sealed = wrapped[_NONCE_BYTES:]
             return bytes(key.decrypt(sealed, **_gcm(wrapped[:_NONCE_BYTES])))
-        except (EncryptedDataInvalid, EncryptedDataLenRange, ArgumentsBad, PKCS11Error):
-            # SoftHSM answers CKR_GENERAL_ERROR for a wrong tag; the length was right.
+        except (EncryptedDataInvalid, EncryptedDataLenRange, GeneralError):
+            # SoftHSM answers CKR_GENERAL_ERROR for a wrong tag.
             raise JukiError(
                 Reason.TAMPERING_DETECTED, "a data key was not wrapped by this token"
             ) from None
@@ -227,7 +243,8 @@ def open_token(location: TokenLocation, *, writable: bool = False) -> Iterator[T
         try:
             yield Token(token, session)
         finally:
-            session.close()
+            with suppress(PKCS11Error):  # a token lost cannot be logged out of
+                session.close()
     finally:
         library.finalize()
 

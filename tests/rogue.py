@@ -38,11 +38,15 @@ def rogue_certificate(
     uris: tuple[str, ...] = (),
     dns: tuple[str, ...] = (),
     subject: str = "rogue",
+    under: RogueCertificate | None = None,
     is_authority: bool = False,
 ) -> RogueCertificate:
-    """A certificate signed by a host's issuing key without asking custody's rules."""
+    """A certificate signed by a host's issuing key without asking custody's rules.
+
+    With `under`, signed by that rogue authority's key in memory instead.
+    """
     files = trust_domain.files(host)
-    chain = read_chain(chain_file(files.certificates, issuer_label))
+    chain = under.chain if under else read_chain(chain_file(files.certificates, issuer_label))
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
     builder = (
@@ -64,8 +68,13 @@ def rogue_certificate(
     if profile is not None and profile.extended_key_usage is not None:
         usage = x509.ExtendedKeyUsage([profile.extended_key_usage])
         builder = builder.add_extension(usage, critical=False)
-    with open_token(files.token(trust_domain.plan.module, host)) as token:
-        certificate = builder.sign(token.signing_key(issuer_label), hashes.SHA256())
+    if under:
+        issuer_key = serialization.load_pem_private_key(under.private_key_pem, None)
+        assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
+        certificate = builder.sign(issuer_key, hashes.SHA256())
+    else:
+        with open_token(files.token(trust_domain.plan.module, host)) as token:
+            certificate = builder.sign(token.signing_key(issuer_label), hashes.SHA256())
     private_key_pem = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

@@ -68,7 +68,9 @@ def server_credentials(
     """
     leaf = _RenewedLeaf(custody, roots_pem, issuer_key, clock)
     return grpc.dynamic_ssl_server_credentials(
-        leaf.first(), leaf.renewed, require_client_authentication=True
+        leaf.first(),
+        leaf.renewed,  # type: ignore[arg-type]  # None keeps what is in use; the stubs omit it
+        require_client_authentication=True,
     )
 
 

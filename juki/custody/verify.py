@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -89,7 +90,7 @@ def verify_chain(
         if not chain:
             raise _refused("is empty")
         path = [*chain, _issuer_among(roots, chain[-1])]
-        for certificate, issuer in zip(path, path[1:], strict=False):
+        for certificate, issuer in pairwise(path):
             certificate.verify_directly_issued_by(issuer)
         for certificate in path:
             _check_in_force(certificate, now)

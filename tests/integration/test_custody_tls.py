@@ -20,10 +20,10 @@ CS_NAME = "cs-221309.pref22.juki.example"
 CS_IDENTITY = "spiffe://pref22.juki.example/cs/221309"
 
 
-class _WhoAmI(grpc.GenericRpcHandler):
+class _WhoAmI(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs only
     """Answers every call with the identities that the handshake proved."""
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         return grpc.unary_unary_rpc_method_handler(
             lambda _request, context: b"\n".join(context.peer_identities() or [])
         )
@@ -47,7 +47,8 @@ def call(port: int, credentials: grpc.ChannelCredentials, name: str) -> bytes:
     """One call to the server, expected to prove the DNS name; the identities it saw."""
     options = [("grpc.ssl_target_name_override", name), ("grpc.enable_retries", 0)]
     with grpc.secure_channel(f"localhost:{port}", credentials, options) as channel:
-        answer: bytes = channel.unary_unary("/test/WhoAmI")(b"", timeout=10)
+        method = channel.unary_unary("/test/WhoAmI", bytes, bytes)
+        answer: bytes = method(b"", timeout=10)
         return answer
 
 

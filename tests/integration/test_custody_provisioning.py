@@ -1,0 +1,180 @@
+"""Provisioning: what lies where, what can never leave, and which names each authority may give."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pkcs11
+import pytest
+from cryptography.hazmat.primitives import serialization
+from pkcs11 import Attribute, ObjectClass
+
+from hsm.certificates import chain_file, read_chain
+from hsm.plan import Host
+from hsm.profiles import SERVER_LEAF, TLS_CLIENT_PROFILE
+from hsm.provision import provision
+from hsm.token import load_module, open_token
+from juki.custody.port import ISSUING_AUTHORITY, SERVER_ISSUER, TLS_CLIENT
+from tests.custody_fixtures import TrustDomain
+from tests.rogue import RogueCertificate, rogue_certificate
+
+
+def contents(directory: Path) -> dict[str, str]:
+    return {
+        str(file.relative_to(directory)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(directory.rglob("*"))
+        if file.is_file() and "tokens" not in file.parts
+    }
+
+
+def test_provisioning_again_changes_nothing(trust_domain: TrustDomain) -> None:
+    before = contents(trust_domain.plan.directory)
+    provision(trust_domain.plan)
+    assert contents(trust_domain.plan.directory) == before
+
+
+def test_a_certificate_lost_is_made_again_for_the_same_key(trust_domain: TrustDomain) -> None:
+    file = chain_file(trust_domain.files("agency-pension").certificates, TLS_CLIENT)
+    before = read_chain(file)
+    file.unlink()
+    provision(trust_domain.plan)
+    after = read_chain(file)
+    assert after[0].public_key() == before[0].public_key()
+    assert after[0].serial_number != before[0].serial_number
+
+
+@pytest.mark.parametrize(
+    "host", ["root", "national", "pref22", "pref13", "cs-221309", "cs-221309-register"]
+)
+def test_no_private_or_secret_key_can_leave_the_token(trust_domain: TrustDomain, host: str) -> None:
+    location = trust_domain.files(host).token(trust_domain.plan.module, host)
+    library = load_module(location.module, location.softhsm_configuration)
+    try:
+        token = library.get_token(token_label=location.label)
+        with token.open(user_pin=location.pin_file.read_text()) as session:
+            kinds = (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY)
+            keys = [one for kind in kinds for one in session.get_objects({Attribute.CLASS: kind})]
+            assert keys
+            for key in keys:
+                assert key[Attribute.SENSITIVE]
+                assert key[Attribute.ALWAYS_SENSITIVE]
+                assert key[Attribute.NEVER_EXTRACTABLE]
+                assert key[Attribute.LOCAL]
+                with pytest.raises(pkcs11.exceptions.AttributeSensitive):
+                    _ = key[Attribute.VALUE]
+                with pytest.raises(pkcs11.exceptions.PKCS11Error):
+                    key[Attribute.EXTRACTABLE] = True
+    finally:
+        library.finalize()
+
+
+def test_each_host_holds_its_own_keys_and_no_others(trust_domain: TrustDomain) -> None:
+    def held(host: Host) -> set[str]:
+        location = trust_domain.files(host.name).token(trust_domain.plan.module, host.name)
+        with open_token(location) as token:
+            labels = ("tls-client", "signing", "server-issuer", "wrapping", "individual-number")
+            return {label for label in (*labels, "issuing-ca", "root") if token.has_key(label)}
+
+    server = {"tls-client", "signing", "server-issuer", "wrapping"}
+    assert {host.name: held(host) for host in trust_domain.plan.hosts()} == {
+        "national": server | {"issuing-ca", "individual-number"},
+        "agency-pension": {"tls-client"},
+        "pref22": server | {"issuing-ca"},
+        "cs-221309": server,
+        "cs-221309-register": {"tls-client"},
+        "pref13": server | {"issuing-ca"},
+    }
+
+
+def test_pins_are_readable_by_their_owner_only(trust_domain: TrustDomain) -> None:
+    directory = trust_domain.plan.directory
+    secrets = [*directory.rglob("pin"), *directory.glob("root/security_officer_pins/*")]
+    assert len(secrets) == 2 * 7
+    assert {file.stat().st_mode & 0o777 for file in secrets} == {0o600}
+    assert len({file.read_text() for file in secrets}) == len(secrets)
+
+
+def openssl_verdict(
+    trust_domain: TrustDomain, rogue: RogueCertificate, folder: Path, *options: str
+) -> str:
+    """What `openssl verify` says."""
+    root = folder / "root.pem"
+    root.write_bytes(trust_domain.roots_pem)
+    names = []
+    for place, certificate in enumerate(rogue.chain):
+        names.append(folder / f"{place}.pem")
+        names[-1].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    between = [part for name in names[1:] for part in ("-untrusted", str(name))]
+    verdict = subprocess.run(
+        ["openssl", "verify", *options, "-CAfile", str(root), *between, str(names[0])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return verdict.stdout + verdict.stderr
+
+
+@pytest.mark.parametrize(
+    ("issuing", "identity", "verdict"),
+    [
+        ("pref22", "spiffe://pref22.juki.example/cs/221309", ": OK"),
+        ("pref22", "spiffe://pref13.juki.example/server", "permitted subtree violation"),
+        ("pref22", "spiffe://national.juki.example/server", "permitted subtree violation"),
+        ("pref22", "spiffe://sub.pref22.juki.example/server", "permitted subtree violation"),
+        ("national", "spiffe://agency.juki.example/pension", ": OK"),
+        ("national", "spiffe://pref22.juki.example/server", "permitted subtree violation"),
+    ],
+)
+def test_an_authority_cannot_certify_an_identity_outside_its_hosts(
+    trust_domain: TrustDomain, tmp_path: Path, issuing: str, identity: str, verdict: str
+) -> None:
+    rogue = rogue_certificate(
+        trust_domain, issuing, ISSUING_AUTHORITY, TLS_CLIENT_PROFILE, uris=(identity,)
+    )
+    assert verdict in openssl_verdict(trust_domain, rogue, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("dns", "purpose", "verdict"),
+    [
+        ("cs-221309.pref22.juki.example", "sslserver", ": OK"),
+        ("cs-221309.pref22.juki.example", "sslclient", "unsuitable certificate purpose"),
+        ("cs-221007.pref22.juki.example", "sslserver", "permitted subtree violation"),
+        ("server.pref22.juki.example", "sslserver", "permitted subtree violation"),
+    ],
+)
+def test_a_server_issuer_certifies_its_own_server_only(
+    trust_domain: TrustDomain, tmp_path: Path, dns: str, purpose: str, verdict: str
+) -> None:
+    rogue = rogue_certificate(trust_domain, "cs-221309", SERVER_ISSUER, SERVER_LEAF, dns=(dns,))
+    assert verdict in openssl_verdict(trust_domain, rogue, tmp_path, "-purpose", purpose)
+
+
+def test_openssl_refuses_a_client_certificate_of_a_server_issuer_for_its_issuers_purpose(
+    trust_domain: TrustDomain, tmp_path: Path
+) -> None:
+    identity = "spiffe://pref22.juki.example/cs/221309"
+    rogue = rogue_certificate(
+        trust_domain, "cs-221309", SERVER_ISSUER, TLS_CLIENT_PROFILE, uris=(identity,)
+    )
+    verdict = openssl_verdict(trust_domain, rogue, tmp_path, "-purpose", "sslclient")
+    assert "error 26 at 1 depth" in verdict
+
+
+def test_a_server_issuer_certifies_no_further_authority(
+    trust_domain: TrustDomain, tmp_path: Path
+) -> None:
+    authority = rogue_certificate(
+        trust_domain, "cs-221309", SERVER_ISSUER, None, subject="sub", is_authority=True
+    )
+    leaf = rogue_certificate(
+        trust_domain,
+        "cs-221309",
+        SERVER_ISSUER,
+        SERVER_LEAF,
+        dns=("cs-221309.pref22.juki.example",),
+        under=authority,
+    )
+    assert "path length constraint exceeded" in openssl_verdict(trust_domain, leaf, tmp_path)
