@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
+
 from hsm.authority import Authority
 from hsm.certificates import read_chains
 from hsm.configuration import Configuration, read_configuration
@@ -26,6 +28,14 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m hsm", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="custody's TOML file")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     try:
         run(read_configuration(parser.parse_args(arguments).config))
     except JukiError as error:

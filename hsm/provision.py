@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -101,6 +101,8 @@ def provision_here(
     random_pin: Callable[[], str] = lambda: secrets.token_hex(16),
 ) -> None:
     """Provision in this process; only for one that uses PKCS#11 for nothing else."""
+    # SoftHSM's configuration holds an absolute path: custody may be started from anywhere.
+    plan = replace(plan, directory=plan.directory.resolve())
     work = _Provisioning(plan, Authority(clock), random_pin)
     hosts = plan.hosts()
     work.make_root()

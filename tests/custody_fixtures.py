@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,30 +56,33 @@ class RunningCustody:
 
 def start_custody(configuration: Path) -> subprocess.Popen[str]:
     """Start custody and wait until it is ready; fails with its own words."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hsm", "--config", str(configuration)],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with log_file(configuration).open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hsm", "--config", str(configuration)],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
     assert process.stdout is not None
-    assert process.stderr is not None
     if process.stdout.readline() != "custody ready\n":
         process.wait()
-        words = process.stderr.read()
         close(process)
-        raise AssertionError(words)
+        raise AssertionError(log_file(configuration).read_text())
     return process
 
 
+def log_file(configuration: Path) -> Path:
+    """Where `start_custody` keeps what custody says."""
+    return configuration.with_name("custody.log")
+
+
 def close(process: subprocess.Popen[str]) -> None:
-    """End a process and close its pipes."""
+    """End a process and close its pipe."""
     process.terminate()
     process.wait()
-    for pipe in (process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 @contextmanager
@@ -109,3 +113,18 @@ def provisioned_host(trust_domain: TrustDomain) -> Iterator[RunningCustody]:
     """The running custody of the CS gateway of 221309; do not kill it."""
     with running_custody(trust_domain.files("cs-221309")) as custody:
         yield custody
+
+
+@pytest.fixture
+def own_host(trust_domain: TrustDomain, tmp_path: Path) -> HostFiles:
+    """A copy of the custody of the CS gateway of 221309, to kill and to break."""
+    files = HostFiles(tmp_path / "hsm")
+    shutil.copytree(
+        trust_domain.files("cs-221309").directory,
+        files.directory,
+        ignore=shutil.ignore_patterns("*.sock"),
+    )
+    (files.directory / "softhsm2.conf").write_text(
+        f"directories.tokendir = {files.directory / 'tokens'}\nobjectstore.backend = file\n"
+    )
+    return files

@@ -1,5 +1,5 @@
 """Fixtures of the integration tests."""
 
-from tests.custody_fixtures import provisioned_host, trust_domain
+from tests.custody_fixtures import own_host, provisioned_host, trust_domain
 
-__all__ = ["provisioned_host", "trust_domain"]
+__all__ = ["own_host", "provisioned_host", "trust_domain"]

@@ -10,10 +10,13 @@ from datetime import UTC, datetime, timedelta
 import grpc
 import pytest
 
+from hsm.plan import SERVER_SOCKET
 from hsm.profiles import SERVER_LEAF, TLS_CLIENT_PROFILE
+from hsm.provision import HostFiles
+from juki.custody.client import CustodyClient
 from juki.custody.port import SERVER_ISSUER
 from juki.custody.tls import channel_credentials, new_server_leaf, server_credentials
-from tests.custody_fixtures import RunningCustody, TrustDomain
+from tests.custody_fixtures import RunningCustody, TrustDomain, running_custody
 from tests.rogue import RogueCertificate, rogue_certificate
 
 CS_NAME = "cs-221309.pref22.juki.example"
@@ -86,6 +89,20 @@ def test_a_client_key_in_the_token_proves_its_identity_to_a_server(
     cs_port: int, cs_channel: grpc.ChannelCredentials
 ) -> None:
     assert call(cs_port, cs_channel, CS_NAME).decode() == CS_IDENTITY
+
+
+def test_no_client_handshake_succeeds_while_custody_is_down_and_the_next_does_once_it_is_back(
+    cs_port: int, trust_domain: TrustDomain, own_host: HostFiles
+) -> None:
+    with (
+        running_custody(own_host) as custody,
+        CustodyClient(own_host.socket(SERVER_SOCKET), timeout_seconds=2) as client,
+    ):
+        credentials = channel_credentials(client, trust_domain.roots_pem)
+        custody.kill()
+        assert "CUSTODY_UNAVAILABLE" in refusal(cs_port, credentials, CS_NAME)
+        custody.start_again()
+        assert call(cs_port, credentials, CS_NAME).decode() == CS_IDENTITY
 
 
 def test_a_server_is_refused_under_a_name_that_is_not_its_own(
