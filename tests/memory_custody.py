@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from cryptography import x509
@@ -35,11 +35,16 @@ _SHA256_DIGEST = ec.ECDSA(Prehashed(hashes.SHA256()))
 class MemoryNetwork:
     """A root and the issuing authorities of several hosts, in memory."""
 
-    def __init__(self) -> None:
-        self.authority = Authority(lambda: datetime.now(UTC))
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.authority = Authority(clock)
         key = ec.generate_private_key(ec.SECP256R1())
         self.root = Issuer(key, (self.authority.root(key, "memory root", ROOT),))
         self.issuers: dict[str, Issuer] = {}
+
+    @property
+    def roots_pem(self) -> bytes:
+        """The root certificate in PEM."""
+        return self.root.chain[0].public_bytes(serialization.Encoding.PEM)
 
     @property
     def roots_der(self) -> list[bytes]:

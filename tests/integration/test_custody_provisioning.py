@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pkcs11
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from pkcs11 import Attribute, ObjectClass
 
@@ -166,6 +167,9 @@ def test_openssl_refuses_a_client_certificate_of_a_server_issuer_for_its_issuers
 def test_a_server_issuer_certifies_no_further_authority(
     trust_domain: TrustDomain, tmp_path: Path
 ) -> None:
+    own = read_chain(chain_file(trust_domain.files("cs-221309").certificates, SERVER_ISSUER))[0]
+    limits = own.extensions.get_extension_for_class(x509.BasicConstraints).value
+    assert (limits.ca, limits.path_length) == (True, 0)
     authority = rogue_certificate(
         trust_domain, "cs-221309", SERVER_ISSUER, None, subject="sub", is_authority=True
     )

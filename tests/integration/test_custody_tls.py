@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import grpc
 import pytest
@@ -14,9 +15,11 @@ from hsm.plan import SERVER_SOCKET
 from hsm.profiles import SERVER_LEAF, TLS_CLIENT_PROFILE
 from hsm.provision import HostFiles
 from juki.custody.client import CustodyClient
-from juki.custody.port import SERVER_ISSUER
+from juki.custody.port import SERVER_ISSUER, Custody
 from juki.custody.tls import channel_credentials, new_server_leaf, server_credentials
+from juki.domain.errors import JukiError, Reason
 from tests.custody_fixtures import RunningCustody, TrustDomain, running_custody
+from tests.memory_custody import MemoryCustody, MemoryNetwork
 from tests.rogue import RogueCertificate, rogue_certificate
 
 CS_NAME = "cs-221309.pref22.juki.example"
@@ -185,25 +188,50 @@ def test_a_server_leaf_lives_a_day_at_most_and_is_replaced_when_half_of_it_is_ov
     assert leaf.not_after - now <= timedelta(hours=24)
     assert now < leaf.replace_at <= now + timedelta(hours=12)
 
-    time = [now]
-    asked: list[str] = []
 
-    class Counting:
-        """Custody that notes each leaf it certifies."""
+class _Certifier:
+    """Custody that notes each leaf it certifies, and can be told to fail."""
 
-        def __getattr__(self, name: str) -> object:
-            if name == "certify_server_leaf":
-                asked.append(name)
-            return getattr(provisioned_host.client, name)
+    def __init__(self, custody: Custody) -> None:
+        self._custody = custody
+        self.asked = 0
+        self.fails = False
 
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._custody, name)
+
+    def certify_server_leaf(self, issuer_key: str, signing_request: bytes) -> list[bytes]:
+        """Certify by the real custody."""
+        self.asked += 1
+        if self.fails:
+            raise JukiError(Reason.CUSTODY_UNAVAILABLE, "custody is told to fail")
+        return self._custody.certify_server_leaf(issuer_key, signing_request)
+
+
+def test_a_server_renews_its_leaf_once_and_goes_on_with_the_old_one_when_it_cannot(
+    provisioned_host: RunningCustody, trust_domain: TrustDomain
+) -> None:
+    time = [datetime.now(UTC) - timedelta(hours=13)]
+    network = MemoryNetwork(lambda: time[0])
+    hosts = {host.name: host for host in trust_domain.plan.hosts()}
+    MemoryCustody(network, hosts["pref22"])
+    custody = _Certifier(MemoryCustody(network, hosts["cs-221309"]))
     credentials = server_credentials(
-        Counting(),  # type: ignore[arg-type]
-        trust_domain.roots_pem,
-        clock=lambda: time[0],
+        cast(Custody, custody), trust_domain.roots_pem, clock=lambda: time[0]
     )
+    channel = channel_credentials(provisioned_host.client, network.roots_pem)
+
+    def leaves_asked_for_after_a_handshake() -> int:
+        assert call(port, channel, CS_NAME).decode() == CS_IDENTITY
+        return custody.asked
+
     with server(credentials) as port:
-        call(port, cs_channel, CS_NAME)
-        assert len(asked) == 1
-        time[0] = now + timedelta(hours=12)
-        call(port, cs_channel, CS_NAME)
-        assert len(asked) == 2
+        assert leaves_asked_for_after_a_handshake() == 1
+        time[0] += timedelta(hours=12)
+        custody.fails = True
+        assert leaves_asked_for_after_a_handshake() == 2
+        assert leaves_asked_for_after_a_handshake() == 2  # not at every handshake
+        custody.fails = False
+        time[0] += timedelta(seconds=30)
+        assert leaves_asked_for_after_a_handshake() == 3
+        assert leaves_asked_for_after_a_handshake() == 3

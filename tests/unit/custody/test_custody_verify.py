@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from hsm.authority import Authority, Issuer, Names
+from hsm.authority import Authority, Issuer, Names, _key_usage
 from hsm.profiles import ISSUING, ROOT, SIGNING_PROFILE, Profile
 from juki.custody.verify import VerifiedSigner, fingerprint, verify_chain, verify_signature
 from juki.domain.errors import JukiError, Reason
@@ -156,6 +156,21 @@ def test_a_path_longer_than_allowed_is_refused(authority: Authority, domain: Dom
         )
         issuer = Issuer(sub_key, (sub, *issuer.chain))
     with pytest.raises(JukiError, match="longer than an issuer allows"):
+        domain.signer(leaf(authority, issuer))
+
+
+def test_an_authority_that_may_not_sign_certificates_is_refused(
+    authority: Authority, domain: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leafs_usage = _key_usage(is_authority=False)
+    with monkeypatch.context() as careless:
+        careless.setattr("hsm.authority._key_usage", lambda **_: leafs_usage)
+        sub_key = key()
+        sub = authority.certify(
+            domain.issuing, sub_key.public_key(), "sub", HOSTS, replace(ISSUING, path_length=0)
+        )
+    issuer = Issuer(sub_key, (sub, *domain.issuing.chain))
+    with pytest.raises(JukiError, match="may not sign certificates"):
         domain.signer(leaf(authority, issuer))
 
 
