@@ -1,6 +1,7 @@
 """Provisioning: tokens, keys and certificates of every host of a plan.
 
-Run again it changes nothing; what is missing is made.
+Run again it changes nothing, except that what is missing is made, and a certificate with a third
+of its life left is made anew for the same key (custody reads it when it is started again).
 
 `provision` works in a process of its own, since the caller may have threads, and the PKCS#11
 module wants one thread and one token at a time. `python -m hsm.provision` reads a plan as JSON
@@ -103,7 +104,7 @@ def provision_here(
     """Provision in this process; only for one that uses PKCS#11 for nothing else."""
     # SoftHSM's configuration holds an absolute path: custody may be started from anywhere.
     plan = replace(plan, directory=plan.directory.resolve())
-    work = _Provisioning(plan, Authority(clock), random_pin)
+    work = _Provisioning(plan, clock, random_pin)
     hosts = plan.hosts()
     work.make_root()
     for host in hosts:
@@ -117,10 +118,14 @@ class _Provisioning:
     """The steps; each looks first at what is already there."""
 
     def __init__(
-        self, plan: ProvisioningPlan, authority: Authority, random_pin: Callable[[], str]
+        self,
+        plan: ProvisioningPlan,
+        clock: Callable[[], datetime],
+        random_pin: Callable[[], str],
     ) -> None:
         self._plan = plan
-        self._authority = authority
+        self._clock = clock
+        self._authority = Authority(clock)
         self._random_pin = random_pin
         self._public_keys: dict[tuple[str, str], ec.EllipticCurvePublicKey] = {}
 
@@ -153,7 +158,7 @@ class _Provisioning:
 
     def certify_authorities(self, hosts: Sequence[Host]) -> None:
         """The issuing authorities' certificates, by the root; names bound to their hosts."""
-        wanted = [host for host in hosts if not self._chain_file(host, ISSUING_AUTHORITY).exists()]
+        wanted = [host for host in hosts if self._is_due(host, ISSUING_AUTHORITY)]
         if not wanted:
             return
         keys = {host: self._public_key(host, ISSUING_AUTHORITY) for host in wanted}
@@ -172,7 +177,7 @@ class _Provisioning:
             (host, label)
             for host in hosts
             for label in host.signing_labels()
-            if label in CERTIFIABLE and not self._chain_file(host, label).exists()
+            if label in CERTIFIABLE and self._is_due(host, label)
         ]
         if not wanted:
             return
@@ -192,6 +197,15 @@ class _Provisioning:
 
     def _chain_file(self, host: Host, label: str) -> Path:
         return chain_file(self._files(host.name).certificates, label)
+
+    def _is_due(self, host: Host, label: str) -> bool:
+        """Whether a certificate is missing, or two thirds of its life are over."""
+        file = self._chain_file(host, label)
+        if not file.exists():
+            return True
+        certificate = read_chain(file)[0]
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        return self._clock() >= begin + (end - begin) * 2 / 3
 
     @contextmanager
     def _new_token(self, host: str) -> Iterator[Token]:

@@ -19,6 +19,7 @@ from pkcs11.exceptions import (
     EncryptedDataInvalid,
     EncryptedDataLenRange,
     GeneralError,
+    MultipleObjectsReturned,
     NoSuchKey,
     NoSuchToken,
     ObjectHandleInvalid,
@@ -141,6 +142,10 @@ class Token:
         except NoSuchKey:
             raise JukiError(
                 Reason.CONFIGURATION_INVALID, f"the token holds no key labelled {label!r}"
+            ) from None
+        except MultipleObjectsReturned:
+            raise JukiError(
+                Reason.CONFIGURATION_INVALID, f"the token holds several keys labelled {label!r}"
             ) from None
         held = (
             key[Attribute.SENSITIVE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pkcs11
@@ -13,9 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from pkcs11 import Attribute, ObjectClass
 
 from hsm.certificates import chain_file, read_chain
-from hsm.plan import Host
+from hsm.plan import Host, Prefecture, ProvisioningPlan
 from hsm.profiles import SERVER_LEAF, TLS_CLIENT_PROFILE
-from hsm.provision import provision
+from hsm.provision import host_files, provision, provision_here
 from hsm.token import load_module, open_token
 from juki.custody.port import ISSUING_AUTHORITY, SERVER_ISSUER, TLS_CLIENT
 from tests.custody_fixtures import TrustDomain
@@ -44,6 +45,30 @@ def test_a_certificate_lost_is_made_again_for_the_same_key(trust_domain: TrustDo
     after = read_chain(file)
     assert after[0].public_key() == before[0].public_key()
     assert after[0].serial_number != before[0].serial_number
+
+
+def test_certificates_are_made_anew_for_the_same_keys_when_a_third_of_their_life_is_left(
+    tmp_path: Path,
+) -> None:
+    plan = ProvisioningPlan(tmp_path, (Prefecture("22", ()),))
+    begin = datetime.now(UTC)
+
+    def leaves_after(days: int) -> dict[str, x509.Certificate]:
+        provision_here(plan, lambda: begin + timedelta(days=days))
+        folder = host_files(tmp_path, "pref22").certificates
+        return {file.stem: read_chain(file)[0] for file in folder.iterdir()}
+
+    first = leaves_after(0)
+    assert leaves_after(200) == first
+    later = leaves_after(300)
+    assert later.keys() == first.keys() == {"tls-client", "signing", "server-issuer", "issuing-ca"}
+    assert {label for label in first if later[label] != first[label]} == {
+        "tls-client",
+        "server-issuer",
+    }
+    for label, certificate in later.items():
+        assert certificate.public_key() == first[label].public_key()
+        assert certificate.not_valid_after_utc > begin + timedelta(days=300)
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from pkcs11 import Attribute
 
 from hsm.plan import AUTHORITY_SOCKET, SERVER_SOCKET
 from hsm.provision import HostFiles
+from hsm.token import _NEVER_LEAVES, open_token
 from juki.custody.client import CustodyClient
 from juki.custody.framing import LENGTH, MAXIMUM_FRAME_BYTES, frame, take_frames
 from juki.custody.port import (
@@ -292,6 +294,26 @@ def test_a_faulty_configuration_stops_the_start_with_what_is_wrong(
 ) -> None:
     change(own_host, old, new)
     assert words in refusal_to_start(own_host)
+
+
+def test_two_keys_of_one_label_are_never_chosen_between(
+    own_host: HostFiles, trust_domain: TrustDomain
+) -> None:
+    location = own_host.token(trust_domain.plan.module, "cs-221309")
+    with open_token(location, writable=True) as token:
+        token.generate_signing_key(SIGNING)
+    assert "several keys labelled 'signing'" in refusal_to_start(own_host)
+
+
+def test_a_key_that_could_leave_the_token_is_not_used(
+    own_host: HostFiles, trust_domain: TrustDomain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_NEVER_LEAVES, Attribute.EXTRACTABLE, True)
+    location = own_host.token(trust_domain.plan.module, "cs-221309")
+    with open_token(location, writable=True) as token:
+        token.generate_signing_key("loose")
+    change(own_host, 'key = "signing"', 'key = "loose"')
+    assert "the key 'loose' is extractable" in refusal_to_start(own_host)
 
 
 def test_a_socket_that_permits_nothing_does_not_start(own_host: HostFiles) -> None:
