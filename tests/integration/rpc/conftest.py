@@ -219,7 +219,7 @@ def start(contract: tuple[ModuleType, ModuleType]) -> Iterator[Callable[..., Har
     messages, services = contract
     with ExitStack() as exits:
 
-        def begin(**settings: Any) -> Harness:
+        def begin(*, require_client_certificate: bool = True, **settings: Any) -> Harness:
             authority = Authority("throwaway authority")
             registry = CollectorRegistry()
             log = StringIO()
@@ -229,7 +229,9 @@ def start(contract: tuple[ModuleType, ModuleType]) -> Iterator[Callable[..., Har
             server = JukiServer(
                 ServerSettings(**{**USUAL_SETTINGS, **settings}),
                 grpc.ssl_server_credentials(
-                    [(key, chain)], authority.certificate(), require_client_auth=True
+                    [(key, chain)],
+                    authority.certificate() if require_client_certificate else None,
+                    require_client_auth=require_client_certificate,
                 ),
                 {
                     "juki.test.v1.ProbeService": {

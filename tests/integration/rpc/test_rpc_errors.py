@@ -122,7 +122,7 @@ def test_a_response_of_the_wrong_type_is_a_fault_of_ours(harness: Any) -> None:
 def test_a_peer_that_is_down_is_told_as_upstream_unavailable(harness: Any) -> None:
     def call_nobody(_: grpc.ServicerContext) -> None:
         with grpc.insecure_channel("127.0.0.1:1") as channel:
-            channel.unary_unary("/x/y")(b"", timeout=5)
+            channel.unary_unary("/x/y", None, None)(b"", timeout=5)
 
     harness.probe.actions["fail"] = call_nobody
     error = _fail(harness)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -100,6 +101,16 @@ def test_a_stranger_is_refused_before_its_message_is_parsed(harness: Any) -> Non
     with pytest.raises(grpc.RpcError) as caught:
         call(b"\xff\xff\xff")
     assert reason_of(caught.value) is Reason.IDENTITY_NOT_PERMITTED
+
+
+def test_a_server_that_forgot_to_require_certificates_still_answers_nobody(
+    start: Callable[..., Any],
+) -> None:
+    harness = start(require_client_certificate=False)
+    for certificate in (False, True):
+        channel = harness.channel("spiffe://pref22.juki.example/server", certificate=certificate)
+        assert reason_of(_refused(harness, channel)) is Reason.IDENTITY_NOT_PERMITTED
+    assert harness.probe.reached == 0
 
 
 def test_a_server_known_by_another_name_is_not_called(harness: Any) -> None:

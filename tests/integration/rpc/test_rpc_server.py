@@ -114,13 +114,26 @@ def test_health_is_not_serving_until_every_probe_has_passed(harness: Any) -> Non
     assert stub.Check(request).status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_health_can_be_watched(harness: Any) -> None:
+def test_health_is_polled_since_watchers_would_hold_the_servers_threads(harness: Any) -> None:
     stub = health_pb2_grpc.HealthStub(harness.channel(PREFECTURE))
-    watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=10)
-    assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
-    harness.monitor.check_now()
-    assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-    watch.cancel()
+    with pytest.raises(grpc.RpcError) as caught:
+        list(stub.Watch(health_pb2.HealthCheckRequest(), timeout=10))
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert harness.log.getvalue() == ""
+
+
+def test_the_health_of_an_unknown_service_is_not_found_and_counted(harness: Any) -> None:
+    stub = health_pb2_grpc.HealthStub(harness.channel(PREFECTURE))
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Check(health_pb2.HealthCheckRequest(service="nonsense"))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    labels = {
+        "service": "grpc.health.v1.Health",
+        "method": "Check",
+        "code": "NOT_FOUND",
+        "reason": "",
+    }
+    assert harness.registry.get_sample_value("juki_rpc_requests_total", labels) == 1
 
 
 def test_the_contracts_are_not_told_unless_configured(harness: Any) -> None:

@@ -56,7 +56,7 @@ def test_an_unreachable_peer_becomes_upstream_unavailable() -> None:
         grpc.insecure_channel("127.0.0.1:1") as channel,
         pytest.raises(grpc.RpcError) as caught,
     ):
-        channel.unary_unary("/x/y")(b"", timeout=5)
+        channel.unary_unary("/x/y", None, None)(b"", timeout=5)
     with pytest.raises(JukiError) as raised:
         raise_from_rpc(caught.value)
     assert raised.value.reason is Reason.UPSTREAM_UNAVAILABLE
