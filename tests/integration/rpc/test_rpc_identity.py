@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -24,6 +25,18 @@ def _refused(harness: Any, channel: grpc.Channel) -> grpc.RpcError:
 def test_a_prefectural_server_is_known_to_the_handler_by_its_certificate(harness: Any) -> None:
     uri = "spiffe://pref22.juki.example/server"
     assert harness.stub(uri).One(harness.request("who")).word == uri
+
+
+def test_callers_at_the_same_time_are_never_taken_for_each_other(harness: Any) -> None:
+    uris = [f"spiffe://pref{number}.juki.example/server" for number in (21, 22, 23, 24)]
+
+    def ask(uri: str) -> set[str]:
+        stub = harness.stub(uri)
+        words = {stub.One(harness.request("who"), timeout=10).word for _ in range(50)}
+        return words | {r.word for r in stub.Exchange(iter([harness.request("who")] * 50))}
+
+    with ThreadPoolExecutor(len(uris)) as callers:
+        assert list(callers.map(ask, uris)) == [{uri} for uri in uris]
 
 
 def test_a_client_without_a_certificate_never_reaches_a_handler(harness: Any) -> None:

@@ -210,6 +210,7 @@ def test_one_failing_probe_is_enough_not_to_serve() -> None:
             raise OSError("token gone")
 
     monitor, registry = _monitor({"sign": sign, "read": lambda: None})
+    assert not monitor.serving
     assert not monitor.check_now()
     assert registry.get_sample_value("juki_health", {"check": "sign"}) == 0
     assert registry.get_sample_value("juki_health", {"check": "read"}) == 1

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from juki.domain.codes import LocalGovernmentCode
 from juki.domain.errors import InvalidValue, JukiError, Reason
-from juki.rpc.identity import Identity, IdentityKind, identity_of_uris
+from juki.rpc.identity import Identity, IdentityKind, identity_of_call, identity_of_uris
 
 HAMAMATSU = LocalGovernmentCode("221309")
 
@@ -135,6 +137,25 @@ def test_another_trust_domain_can_be_configured() -> None:
     assert Identity.parse(uri, "juki.test").uri == uri
     with pytest.raises(InvalidValue):
         Identity.parse("spiffe://pref22.juki.example/server", "juki.test")
+
+
+class _Connection:
+    """The two properties of a connection that matter here."""
+
+    def __init__(self, transport: bytes, uri: bytes) -> None:
+        self._properties = {"transport_security_type": [transport], "peer_uri": [uri]}
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return self._properties
+
+
+def test_a_name_counts_only_on_a_mutual_tls_connection() -> None:
+    uri = b"spiffe://national.juki.example/server"
+    verified: Any = _Connection(b"ssl", uri)
+    assert identity_of_call(verified).kind is IdentityKind.NATIONAL_SERVER
+    local: Any = _Connection(b"local", uri)
+    with pytest.raises(JukiError):
+        identity_of_call(local)
 
 
 @pytest.mark.parametrize("uris", [[], [b"\xff"], [b"spiffe://national.juki.example/server"] * 2])
