@@ -107,13 +107,17 @@ def configure_logging(
     handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name],
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                _exception_of_record,
+            ],
             processors=[
                 _template_of_record,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *shared[2:],
             ],
-            keep_exc_info=True,
+            keep_exc_info=False,  # kept, the formatter would print it with its text
             use_get_message=False,
             pass_foreign_args=False,
         )
@@ -141,6 +145,12 @@ def _template_of_record(_: WrappedLogger, __: str, event: EventDict) -> EventDic
     record: logging.LogRecord = event["_record"]
     withheld = record.name.partition(".")[0] == "grpc"
     event["event"] = "(text withheld)" if withheld else str(record.msg)
+    return event
+
+
+def _exception_of_record(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    record: logging.LogRecord = event["_record"]
+    event["exc_info"] = record.exc_info
     return event
 
 

@@ -1,9 +1,10 @@
 """Generates the Python code of the contracts: `make proto`; `--check` tells what is stale.
 
-Messages come from protoc's own `python_out` and `pyi_out`; `*_pb2_grpc.py` from grpcio's plugin and
-its types from mypy-protobuf's `mypy_grpc_out`, so that a servicer with a wrong signature fails
-`mypy --strict`. The vendored contract `buf/validate/validate.proto` becomes
-`juki._vendor.buf.validate`: the top-level name `buf` is not ours to take.
+Code comes from protoc and grpcio's plugin, types from mypy-protobuf: its stubs type enum fields as
+the numbers they hold (protoc's own `pyi_out` refuses an `int` there), field names in `HasField` and
+`WhichOneof` as literals, and servicers, so that a wrong signature fails `mypy --strict`.
+The vendored contract `buf/validate/validate.proto` becomes `juki._vendor.buf.validate`: the
+top-level name `buf` is not ours to take.
 """
 
 from __future__ import annotations
@@ -37,19 +38,21 @@ def compile_protos(
     Raises `GenerationFailed` when protoc does.
     """
     arguments = ["protoc", *(f"-I{path}" for path in (*include, _WELL_KNOWN))]
-    arguments += [f"--python_out={output}", f"--pyi_out={output}"]
+    arguments += [f"--python_out={output}", *_types("mypy", "quiet", output)]
     if services:
-        plugin = Path(sys.executable).parent / "protoc-gen-mypy_grpc"
         arguments += [f"--grpc_python_out={output}"]
-        arguments += [
-            f"--plugin=protoc-gen-mypy_grpc={plugin}",
-            f"--mypy_grpc_out=quiet,only_sync:{output}",
-        ]
+        arguments += _types("mypy_grpc", "quiet,only_sync", output)
     if protoc.main([*arguments, *files]) != 0:
         raise GenerationFailed
     for path in output.rglob("*_pb2*.py*"):
         text = path.read_text(encoding="utf-8")
         path.write_text(_VENDOR_IMPORT.sub(r"\1 juki._vendor.buf.validate", text), encoding="utf-8")
+
+
+def _types(name: str, parameters: str, output: Path) -> list[str]:
+    """Arguments for a plugin of mypy-protobuf, installed beside this interpreter."""
+    plugin = Path(sys.executable).parent / f"protoc-gen-{name}"
+    return [f"--plugin=protoc-gen-{name}={plugin}", f"--{name}_out={parameters}:{output}"]
 
 
 def generate(root: Path, output: Path) -> dict[Path, bytes]:

@@ -70,12 +70,15 @@ STATUS_OF_REASON: Mapping[Reason, grpc.StatusCode] = {
     Reason.STORE_UNAVAILABLE: _Code.UNAVAILABLE,
     Reason.OVERLOADED: _Code.RESOURCE_EXHAUSTED,
     Reason.TAMPERING_DETECTED: _Code.DATA_LOSS,
+    # Said by custody to a process of ours: our caller has done nothing wrong and can mend nothing.
+    Reason.KEY_USE_NOT_PERMITTED: _Code.INTERNAL,
     Reason.CONFIGURATION_INVALID: _Code.INTERNAL,
     Reason.INTERNAL: _Code.INTERNAL,
 }
 
 ANSWERED_IN_GENERAL_WORDS: Mapping[Reason, str] = {
     Reason.TAMPERING_DETECTED: "stored data failed its integrity check",
+    Reason.KEY_USE_NOT_PERMITTED: "the server may not use a key that it needs",
     Reason.CONFIGURATION_INVALID: "the server is not configured for this call",
     Reason.INTERNAL: "the server failed; its log names the fault under this request id",
 }

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import grpc
 import structlog
@@ -42,6 +43,22 @@ class CheckResult:
     duration_seconds: float
 
 
+class _PolledHealth(health.HealthServicer):
+    """`grpc.health.v1.Health` without `Watch`.
+
+    Each watcher would hold a thread of the server's pool for as long as it likes, so that a few
+    of them would silence the server. The protocol provides for UNIMPLEMENTED: clients poll.
+    """
+
+    def Watch(  # noqa: N802 - name of the contract
+        self,
+        request: health_pb2.HealthCheckRequest,
+        context: grpc.ServicerContext,
+        send_response_callback: object = None,
+    ) -> NoReturn:
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "poll Check instead")
+
+
 class HealthMonitor:
     """Runs named probes; tells the standard health servicer, the gauge and the report.
 
@@ -59,7 +76,7 @@ class HealthMonitor:
     ) -> None:
         if not probes:
             raise JukiError(Reason.CONFIGURATION_INVALID, "a server needs at least one probe")
-        self.servicer = health.HealthServicer()
+        self.servicer: health.HealthServicer = _PolledHealth()
         """The servicer of `grpc.health.v1.Health`; the empty service name is the whole server."""
         self._probes = dict(probes)
         self._interval = interval_seconds
