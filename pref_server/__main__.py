@@ -23,6 +23,7 @@ from juki.register.probes import register_probes
 from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
+from juki.rpc.call import current_request_id
 from juki.rpc.channel import open_channel
 from juki.rpc.health import HealthMonitor, HealthReportServicer
 from juki.rpc.identity import IdentityKind
@@ -44,7 +45,7 @@ def main() -> None:
     """Builds every part, serves until SIGTERM, and ends in good order."""
     parser = argparse.ArgumentParser(prog="pref_server", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
-    configure_logging()
+    configure_logging(request_id=current_request_id)
     config = load_config(parser.parse_args().config, PrefecturalConfiguration)
     registry = CollectorRegistry()
     roots_pem = config.roots_pem.read_bytes()

@@ -32,6 +32,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The message is larger than the stated limit."""
     ERROR_REASON_IDENTITY_NOT_PERMITTED: _ErrorReason.ValueType  # 10
     """The certificate's identity may not call this service."""
+    ERROR_REASON_KEY_USE_NOT_PERMITTED: _ErrorReason.ValueType  # 12
+    """Custody does not let this caller use this key so: a fault in a server's configuration."""
     ERROR_REASON_NOT_OWN_MUNICIPALITY: _ErrorReason.ValueType  # 11
     """The caller speaks for a municipality that is not its own."""
     ERROR_REASON_UNKNOWN_MUNICIPALITY: _ErrorReason.ValueType  # 20
@@ -106,6 +108,8 @@ ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 3
 """The message is larger than the stated limit."""
 ERROR_REASON_IDENTITY_NOT_PERMITTED: ErrorReason.ValueType  # 10
 """The certificate's identity may not call this service."""
+ERROR_REASON_KEY_USE_NOT_PERMITTED: ErrorReason.ValueType  # 12
+"""Custody does not let this caller use this key so: a fault in a server's configuration."""
 ERROR_REASON_NOT_OWN_MUNICIPALITY: ErrorReason.ValueType  # 11
 """The caller speaks for a municipality that is not its own."""
 ERROR_REASON_UNKNOWN_MUNICIPALITY: ErrorReason.ValueType  # 20
