@@ -94,13 +94,14 @@ class Network:
     @contextmanager
     def gateway(self) -> Iterator[tuple[subprocess.Popen[str], str]]:
         """A running gateway process and its address."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cs_gateway", "--config", str(self.configuration())],
-            cwd=REPOSITORY,
-            stdout=subprocess.PIPE,
-            stderr=(self.directory / "stderr").open("a"),
-            text=True,
-        )
+        with (self.directory / "stderr").open("a") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "cs_gateway", "--config", str(self.configuration())],
+                cwd=REPOSITORY,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
         assert process.stdout is not None
         try:
             first = process.stdout.readline()
