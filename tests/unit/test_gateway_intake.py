@@ -276,10 +276,11 @@ def test_a_second_process_on_the_same_database_is_fenced_off(
     engine = open_engine(f"sqlite:///{tmp_path / 'gateway.db'}")
     other = GatewayCore(engine, core.custody, core.upstream, codes=0)
     take(other, register_event("e0", "r0", ChangeReason.BIRTH))
-    take(core, register_event("e1", "r1", ChangeReason.BIRTH))
     with pytest.raises(JukiError) as refused:
-        take(other, register_event("e2", "r2", ChangeReason.BIRTH))
+        take(core, register_event("e1", "r1", ChangeReason.BIRTH))
     assert refused.value.reason is Reason.STORE_UNAVAILABLE
+    [outcome] = take(core, register_event("e1", "r1", ChangeReason.BIRTH))
+    assert outcome.sequence == 2
     other.close()
     engine.dispose()
     assert_stream_is_whole(core)
