@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+import hsm.cli
 import juki.audit.cli
 import juki.population.cli
 
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(juki.population.cli.app, name="population")
 app.add_typer(juki.audit.cli.app, name="audit")
+app.add_typer(hsm.cli.app, name="hsm")
 
 
 class Server(StrEnum):

@@ -1,0 +1,113 @@
+"""`juki hsm`: makes the tokens, keys and certificates of a network, and asks custody how it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import Field
+from rich.console import Console
+from rich.table import Table
+
+from hsm.plan import DEFAULT_MODULE, DEFAULT_TRUST_DOMAIN, Prefecture, ProvisioningPlan
+from hsm.provision import provision
+from juki.config import Configuration, load_config
+from juki.custody.client import CustodyClient
+from juki.domain.errors import JukiError
+
+app = typer.Typer(help="Custody of keys: tokens, keys, certificates.", no_args_is_help=True)
+
+
+class PrefectureEntry(Configuration):
+    """A prefecture of the plan file."""
+
+    code: str = Field(pattern="^[0-9]{2}$")
+    municipalities: tuple[str, ...]
+
+
+class PlanFile(Configuration):
+    """What `juki hsm init` is to make."""
+
+    trust_domain: str = DEFAULT_TRUST_DOMAIN
+    module: Path = DEFAULT_MODULE
+    agencies: tuple[str, ...] = ()
+    prefectures: tuple[PrefectureEntry, ...]
+
+
+@app.command()
+def init(
+    plan: Annotated[Path, typer.Option(help="TOML file of the plan.", dir_okay=False)],
+    directory: Annotated[Path, typer.Option(help="Gets a directory for each host.")],
+) -> None:
+    """Make every host's token, keys and certificates; run again, it only makes what is missing.
+
+    \b
+    Example of a plan:
+      agencies = ["nenkin"]
+      [[prefectures]]
+      code = "22"
+      municipalities = ["221309", "221007"]
+
+    \b
+    Example:
+      juki hsm init --plan network.toml --directory /var/lib/juki
+    """
+    console = Console()
+    try:
+        read = load_config(plan, PlanFile)
+        made = ProvisioningPlan(
+            directory=directory,
+            prefectures=tuple(Prefecture(p.code, p.municipalities) for p in read.prefectures),
+            agencies=read.agencies,
+            trust_domain=read.trust_domain,
+            module=read.module,
+        )
+        directory.mkdir(parents=True, exist_ok=True)
+        with console.status("Making tokens, keys and certificates"):
+            provision(made)
+    except JukiError as error:
+        console.print(f"[bold red]{error.message}[/]")
+        raise typer.Exit(1) from None
+    table = Table("host", "identity", "keys")
+    for host in made.hosts():
+        labels = (*host.signing_labels(), *host.wrapping_labels(), *host.mac_labels())
+        table.add_row(host.name, host.identity, ", ".join(labels))
+    console.print(table)
+    console.print(f"Take {directory / 'root'} off this machine and keep it offline.")
+
+
+@app.command()
+def status(
+    socket: Annotated[Path, typer.Option(help="A socket of the host's custody.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """Let custody sign and verify something now, and say how it went.
+
+    Exits with 1 when it cannot.
+
+    Example: juki hsm status --socket /var/lib/juki/pref22/hsm/custody.sock
+    """
+    console = Console()
+    try:
+        with CustodyClient(socket) as custody:
+            health = custody.health()
+    except JukiError as error:
+        console.print(f"[bold red]{error.reason}[/] {error.message}")
+        raise typer.Exit(1) from None
+    facts = {
+        "token": health.token_label,
+        "manufacturer": health.manufacturer,
+        "model": health.model,
+        "signed_with": health.key,
+        "signature_microseconds": health.sign_microseconds,
+        "uptime_seconds": health.uptime_seconds,
+    }
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    table = Table(show_header=False)
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), str(value))
+    console.print(table)
