@@ -1,4 +1,4 @@
-"""Sustained intake through all three tiers: gateway, prefecture, nation, signatures verified at each.
+"""Sustained intake through all three tiers, with signatures verified at each.
 
 The load generator is part of the figure: it shares the machine with every tier.
 """
@@ -137,9 +137,7 @@ def _send_singly(
     registers: dict[str, Register], people: dict[str, list[Resident]], count: int
 ) -> list[float]:
     """Milliseconds of each event, one at a time, over all gateways in turn."""
-    streams = {
-        code: _changes(residents, count, "single") for code, residents in people.items()
-    }
+    streams = {code: _changes(residents, count, "single") for code, residents in people.items()}
     times = []
     for code in itertools.islice(itertools.cycle(registers), count):
         event = next(streams[code])

@@ -1,1 +1,1 @@
-"""Prefectural server (都道府県サーバ): verifies, stores and relays its municipalities' notifications."""
+"""Prefectural server (都道府県サーバ): verifies, stores and relays notifications."""

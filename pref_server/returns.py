@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import structlog
@@ -35,7 +35,7 @@ class ReturnsFollower:
         self._returns = returns
         self._municipalities = municipalities
         self._stopping = threading.Event()
-        self._call: grpc.Call | None = None
+        self._call: Any = None
         self._thread = threading.Thread(target=self._run, name="returns", daemon=True)
 
     def start(self) -> None:

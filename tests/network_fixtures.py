@@ -34,7 +34,7 @@ def metric(network: LocalNetwork, server: str, sample: str) -> float:
 
 @pytest.fixture(scope="module")
 def upper_tiers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNetwork]:
-    """The nation and prefecture 22; custody, but no gateway processes, for its two municipalities."""
+    """The nation and prefecture 22; custody, but no gateway, for its two municipalities."""
     directory: Path = tmp_path_factory.mktemp("network")
     plan = NetworkPlan(directory, {"22": ("221309", "221007")})
     with LocalNetwork(plan) as network:

@@ -1,4 +1,4 @@
-"""A gateway's stream made by hand: notifications signed in a real token, for tests of the tiers above."""
+"""A gateway's stream made by hand: notifications signed in a real token."""
 
 from __future__ import annotations
 

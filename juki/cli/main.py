@@ -1,4 +1,4 @@
-"""The `juki` command: one place that knows every sub-command, each of which lives in its own room."""
+"""The `juki` command: knows every sub-command, each of which lives in its own room."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 
@@ -48,7 +49,7 @@ class Register:
         self._stub = register_pb2_grpc.ResidentRegisterServiceStub(self._channel)
         self._changed = threading.Condition()
         self._arrivals = _Arrivals()
-        self._call: grpc.Call | None = None
+        self._call: Any = None
         self._closed = False
         self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
         self._thread.start()

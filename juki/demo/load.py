@@ -28,9 +28,7 @@ class LoadedPerson:
     event_id: str
 
 
-def write_drop_files(
-    plan: NetworkPlan, residents: int, seed: int
-) -> dict[str, list[LoadedPerson]]:
+def write_drop_files(plan: NetworkPlan, residents: int, seed: int) -> dict[str, list[LoadedPerson]]:
     """Writes one drop file a municipality and hands it in by renaming; returns who is in it."""
     people: dict[str, list[LoadedPerson]] = {code: [] for code in plan.municipalities}
     lines: dict[str, list[bytes]] = {code: [] for code in plan.municipalities}

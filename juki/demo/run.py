@@ -62,7 +62,8 @@ class Demo:
         """Plays everything; the network still runs afterwards."""
         started = time.monotonic()
         self._start()
-        registers = {code: Register(self.network, code) for code in self.network.plan.municipalities}
+        municipalities = self.network.plan.municipalities
+        registers = {code: Register(self.network, code) for code in municipalities}
         body = PensionBody(self.network)
         try:
             people = self._load(registers)

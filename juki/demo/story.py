@@ -135,9 +135,7 @@ class Story:
         self, code: str, event: register_pb2.RegisterEvent, what: str
     ) -> register_pb2.EventOutcome:
         outcome, step = self._timed(code, event)
-        self.steps.append(
-            Step(f"{what}, {NAMES[code]}", step.acknowledged_ms, step.national_ms)
-        )
+        self.steps.append(Step(f"{what}, {NAMES[code]}", step.acknowledged_ms, step.national_ms))
         return outcome
 
     def _timed(

@@ -18,12 +18,12 @@ class PersonState:
 
     status: ResidencyStatus
     information: bytes
-    """Serialised `juki.v1.IdentificationInformation` of the municipality that speaks for the person;
-    empty while the person is disputed."""
+    """Serialised `juki.v1.IdentificationInformation` of the municipality that speaks for the
+    person; empty while the person is disputed."""
 
     claimed: tuple[bytes, ...] = ()
-    """While disputed: what each disputing municipality says, so that the person's keys still lead to
-    them and the answer is "disputed", not "not found"."""
+    """While disputed: what each municipality says, so that the person's keys still lead to them and
+    the answer is "disputed", not "not found"."""
 
     def __repr__(self) -> str:
         return f"PersonState({self.ordinal}, {self.status.name})"

@@ -56,8 +56,9 @@ class ManagedProcess:
         child = self._child
         if child is None or child.stdout is None:
             raise JukiError(Reason.INTERNAL, f"{self.name} was not started")
+        output = child.stdout
         line: list[str] = []
-        reader = threading.Thread(target=lambda: line.append(child.stdout.readline()), daemon=True)
+        reader = threading.Thread(target=lambda: line.append(output.readline()), daemon=True)
         reader.start()
         reader.join(seconds)
         if not line or not line[0]:
