@@ -23,7 +23,7 @@ def encode(record: AuditRecord) -> bytes:
         affair_item="" if affair is None else affair.item,
         article=record.article,
         request_id=record.request_id,
-        search_key=cast("audit_pb2.AuditSearchKey", record.search_key or 0),
+        search_key=cast("audit_pb2.AuditSearchKey.ValueType", record.search_key or 0),
         requested_fields=_numbers(record.requested_fields),
         granted_fields=_numbers(record.granted_fields),
         refusal_reason=record.refusal or "",
@@ -55,5 +55,5 @@ def decode(data: bytes) -> AuditRecord:
     )
 
 
-def _numbers(fields: Set[Field]) -> list[lookup_pb2.Field]:
-    return cast("list[lookup_pb2.Field]", sorted(fields))
+def _numbers(fields: Set[Field]) -> list[lookup_pb2.Field.ValueType]:
+    return cast("list[lookup_pb2.Field.ValueType]", sorted(fields))

@@ -14,6 +14,7 @@ from typing import Any, Final
 from hsm.plan import SERVER_SOCKET, Prefecture, ProvisioningPlan
 from hsm.provision import host_files, root_file
 
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - memory-backed on every Linux
 AGENCIES_FILE: Final = Path(__file__).resolve().parents[2] / "deploy" / "demo" / "agencies.toml"
 
 
@@ -55,10 +56,8 @@ class NetworkPlan:
     @property
     def index_directory(self) -> Path:
         """Where the nation's index lives, in memory."""
-        return (
-            self.memory_directory
-            or Path("/dev/shm") / f"juki-{sha256(str(self.directory).encode()).hexdigest()[:12]}"
-        )  # noqa: S108
+        name = sha256(str(self.directory).encode()).hexdigest()[:12]
+        return self.memory_directory or MEMORY / f"juki-{name}"
 
     def host_directory(self, host: str) -> Path:
         """Everything of one host: custody's files, the server's configuration and data."""
