@@ -101,6 +101,7 @@ class Gateway:
             clock=clock,
             progress=self.progress,
             metrics=self.metrics,
+            halt=self.writer.halt,
         )
         returns = Returns(
             municipality=municipality,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -33,7 +34,9 @@ class Relay:
         clock: Clock,
         progress: Progress,
         metrics: GatewayMetrics,
+        halt: Callable[[Reason], None] = lambda _: None,
     ) -> None:
+        """`halt` is told when the stream must not go on, since the prefecture holds more of it."""
         self._municipality = municipality
         self._prefecture = prefecture_identity
         self._outbox = outbox
@@ -43,6 +46,7 @@ class Relay:
         self._clock = clock
         self._progress = progress
         self._metrics = metrics
+        self._halt = halt
         standing = progress.standing
         self._epoch = standing.prefecture_epoch
         self._sequence = standing.prefecture_through
@@ -69,6 +73,10 @@ class Relay:
             if error.reason is Reason.UNKNOWN_SIGNING_KEY and self._certificates_sent:
                 self._certificates_sent = []
                 return
+            if error.reason in (Reason.SEQUENCE_CONFLICT, Reason.EPOCH_SUPERSEDED):
+                # Another history of this stream is held there: this one is a restored backup.
+                _LOG.critical("stream_diverges_from_the_prefecture", reason=error.reason.value)
+                self._halt(Reason.EPOCH_SUPERSEDED)
             if error.reason in (Reason.SEQUENCE_GAP, Reason.EPOCH_UNKNOWN):
                 self._rewind(error)
                 return
@@ -132,6 +140,7 @@ class Relay:
         standing = self._progress.standing
         if epoch == standing.epoch and sequence > standing.issued_through + 1:
             _LOG.critical("prefecture_holds_more", expected=sequence, hint="start a new epoch")
+            self._halt(Reason.EPOCH_SUPERSEDED)
             raise JukiError(
                 Reason.EPOCH_SUPERSEDED, "the prefecture holds more than this gateway issued"
             )

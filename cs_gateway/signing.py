@@ -61,6 +61,18 @@ class StreamSigner:
                 {"kind": type(error).__name__},
             ) from None
 
+    def check(self, key_id: bytes, digest: bytes, signature: bytes) -> None:
+        """Checks that this gateway's present key made a signature.
+
+        Raises:
+            JukiError: UNKNOWN_SIGNING_KEY or SIGNATURE_INVALID.
+        """
+        with self._lock:
+            if key_id != self._key_id:
+                raise JukiError(Reason.UNKNOWN_SIGNING_KEY, "not signed with this gateway's key")
+            if len(signature) != 64 or not self._verifies(digest, signature):
+                raise JukiError(Reason.SIGNATURE_INVALID, "a notification's signature is not ours")
+
     def _load(self) -> None:
         self._certificates = self._custody.certificate_chain(SIGNING_KEY)
         public_key = x509.load_der_x509_certificate(self._certificates[0]).public_key()

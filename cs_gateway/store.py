@@ -8,13 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from cs_gateway import places
 from cs_gateway.ports import GatewayCustody
 from cs_gateway.records import Resident
-from cs_gateway.tables import CODE_POOL, GATEWAY_STATE, OUTBOX, REGISTER_EVENT, RESIDENT
+from cs_gateway.tables import (
+    CODE_POOL,
+    CODE_REQUEST,
+    GATEWAY_STATE,
+    OUTBOX,
+    RECOVERED,
+    REGISTER_EVENT,
+    RESIDENT,
+)
 from juki.domain.change import RecordState
 from juki.domain.envelope import GENESIS_DIGEST, StreamPosition
 from juki.domain.errors import JukiError, Reason
@@ -72,6 +80,18 @@ class TakenEvent:
     sequence: int
 
 
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A recovered notification whose register event has come again."""
+
+    epoch: int
+    sequence: int
+    stand_in_key: bytes
+    """Record key that stood in for the resident's until now; empty when it was known."""
+
+    record_key: bytes
+
+
 @dataclass(slots=True)
 class GroupWrite:
     """All that one transaction of the writer stores."""
@@ -85,6 +105,8 @@ class GroupWrite:
     new_residents: list[Resident] = field(default_factory=list)
     changed_residents: list[Resident] = field(default_factory=list)
     used_codes: list[bytes] = field(default_factory=list)
+    adoptions: list[Adoption] = field(default_factory=list)
+    recovered: list[dict[str, Any]] = field(default_factory=list)
     void_unused_codes: bool = False
 
 
@@ -185,6 +207,22 @@ class GatewayStore:
                 or 0
             )
 
+    def unused_among(self, code_keys: Sequence[bytes]) -> list[bytes]:
+        """Which of these codes are in the pool, unused."""
+        statement = select(CODE_POOL.c.code_key).where(
+            CODE_POOL.c.code_key.in_(code_keys), CODE_POOL.c.used_at.is_(None)
+        )
+        with self.read() as connection:
+            return [bytes(key) for key in connection.scalars(statement)]
+
+    def record_is_known(self, record_key: bytes) -> bool:
+        """Whether a record key is the register's own, not one that stands in after a restore."""
+        statement = select(RECOVERED.c.epoch).where(
+            RECOVERED.c.record_key == record_key, ~RECOVERED.c.record_known
+        )
+        with self.read() as connection:
+            return connection.execute(statement.limit(1)).first() is None
+
     def commit(self, group: GroupWrite, now: int) -> None:
         """Stores a group durably, or nothing of it.
 
@@ -212,7 +250,8 @@ class GatewayStore:
             )
             if fenced.rowcount != 1:
                 raise JukiError(Reason.STORE_UNAVAILABLE, "another process moved the stream's head")
-            connection.execute(insert(OUTBOX), group.outbox)
+            if group.outbox:
+                connection.execute(insert(OUTBOX), group.outbox)
             if group.events:
                 connection.execute(insert(REGISTER_EVENT), group.events)
             if new:
@@ -225,12 +264,12 @@ class GatewayStore:
                 )
                 if marked.rowcount != len(group.used_codes):
                     raise JukiError(Reason.STORE_UNAVAILABLE, "a code of the pool was used before")
+            if group.recovered:
+                connection.execute(insert(RECOVERED), group.recovered)
+            for adoption in group.adoptions:
+                _adopt(connection, adoption)
             if group.void_unused_codes:
-                connection.execute(
-                    update(CODE_POOL)
-                    .where(CODE_POOL.c.used_at.is_(None), CODE_POOL.c.voided_at.is_(None))
-                    .values(voided_at=now)
-                )
+                _void_codes(connection, now)
 
     def _resident(self, row: Row[*tuple[Any, ...]]) -> Resident:
         record_key = bytes(row.record_key)
@@ -303,6 +342,34 @@ def unused_codes(store: GatewayStore) -> Iterable[tuple[bytes, str]]:
     for row in rows:
         key = bytes(row.code_key)
         yield key, store.sealer.open(bytes(row.code), places.pooled_code(key)).decode()
+
+
+def _adopt(connection: Connection, adoption: Adoption) -> None:
+    connection.execute(
+        delete(RECOVERED).where(
+            RECOVERED.c.epoch == adoption.epoch, RECOVERED.c.sequence == adoption.sequence
+        )
+    )
+    if adoption.stand_in_key:
+        # The resident was written anew under its own key, since the sealed value is bound to it.
+        connection.execute(delete(RESIDENT).where(RESIDENT.c.record_key == adoption.stand_in_key))
+        connection.execute(
+            update(RECOVERED)
+            .where(RECOVERED.c.record_key == adoption.stand_in_key)
+            .values(record_key=adoption.record_key, record_known=True)
+        )
+
+
+def _void_codes(connection: Connection, now: int) -> None:
+    connection.execute(
+        update(CODE_POOL)
+        .where(CODE_POOL.c.used_at.is_(None), CODE_POOL.c.voided_at.is_(None))
+        .values(voided_at=now)
+    )
+    # An open request may have been answered, and its codes used, after the backup was made.
+    connection.execute(
+        update(CODE_REQUEST).where(CODE_REQUEST.c.answered_at.is_(None)).values(answered_at=now)
+    )
 
 
 def _unavailable(error: SQLAlchemyError) -> JukiError:

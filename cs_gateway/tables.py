@@ -80,6 +80,17 @@ REGISTER_EVENT: Final = Table(
 )
 """Events taken in: `event_key` blind, `content` a keyed digest, so that a repeat is recognised."""
 
+RECOVERED: Final = Table(
+    "recovered",
+    METADATA,
+    Column("epoch", BIG, primary_key=True, autoincrement=False),
+    Column("sequence", BIG, primary_key=True, autoincrement=False),
+    Column("content_key", LargeBinary, nullable=False),
+    Column("record_key", LargeBinary, nullable=False),
+    Column("record_known", Boolean, nullable=False),
+)
+"""Notifications fetched back from the prefecture whose register events are not known again yet."""
+
 CODE_POOL: Final = Table(
     "code_pool",
     METADATA,

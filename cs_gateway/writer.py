@@ -20,8 +20,9 @@ from cs_gateway.metrics import GatewayMetrics
 from cs_gateway.ports import Clock
 from cs_gateway.progress import Progress
 from cs_gateway.records import Change, Resident, apply_event, designate_number
+from cs_gateway.recovered import RecoveredTail
 from cs_gateway.signing import StreamSigner
-from cs_gateway.store import GatewayStore, GroupWrite, TakenEvent
+from cs_gateway.store import Adoption, GatewayStore, GroupWrite, TakenEvent
 from juki.domain.change import RecordState
 from juki.domain.envelope import StreamPosition, notification_digest
 from juki.domain.errors import JukiError, Reason
@@ -99,13 +100,21 @@ class StreamWriter:
         self._waiting = 0
         self._lock = threading.Lock()
         self._head: StreamPosition | None = None
+        self._halted: Reason | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="stream-writer")
 
     def start(self) -> None:
         """Reads the stream's head and starts the thread."""
+        self._recovered = RecoveredTail(self._store)
+        self._recovered_is_stale = False
         self._head = self._store.head()
         self._thread.start()
+
+    def halt(self, reason: Reason) -> None:
+        """Refuses every further event with `reason`: the stream must not go on as it is."""
+        with self._lock:
+            self._halted = reason
 
     def close(self) -> None:
         """Writes what was handed in, then ends the thread."""
@@ -127,6 +136,9 @@ class StreamWriter:
         """
         job = _Job(items)
         with self._lock:
+            if self._halted is not None:
+                self._pool.give_back(_codes(items))
+                raise JukiError(self._halted, "the gateway's stream is behind the prefecture's")
             if self._closed or self._waiting >= QUEUED_EVENTS:
                 self._pool.give_back(_codes(items))
                 raise JukiError(Reason.OVERLOADED, "the gateway takes in no more for now")
@@ -161,13 +173,20 @@ class StreamWriter:
         try:
             if self._head is None:
                 # After a commit whose outcome is not known.
-                self._head = self._store.head()
+                head = self._store.head()
                 self._pool.reload()
-            group = _Group(self._municipality, self._store, self._head, self._clock())
+                self._head = head
+            if self._recovered_is_stale:
+                self._recovered = RecoveredTail(self._store)
+                self._recovered_is_stale = False
+            group = _Group(
+                self._municipality, self._store, self._head, self._recovered, self._clock()
+            )
             outcomes = group.build(items)
             written = group.seal(self._signer)
             if written is not None:
                 self._commit(written, group)
+            self._recovered.settle()
             self._pool.forget_used(group.used_codes)
             self._pool.give_back(_codes(items, except_keys=group.used_codes))
         except Exception as error:
@@ -178,6 +197,7 @@ class StreamWriter:
                 reason=refusal.reason.value if refusal else Reason.INTERNAL.value,
                 kind=type(error).__name__,
             )
+            self._recovered_is_stale = True
             if self._head is not None:
                 self._pool.give_back(_codes(items))
             else:
@@ -205,7 +225,12 @@ class _Group:
     """The notifications of one transaction while they are being made."""
 
     def __init__(
-        self, municipality: str, store: GatewayStore, head: StreamPosition, now: int
+        self,
+        municipality: str,
+        store: GatewayStore,
+        head: StreamPosition,
+        recovered: RecoveredTail,
+        now: int,
     ) -> None:
         self.now = now
         self.used_codes: set[bytes] = set()
@@ -224,6 +249,8 @@ class _Group:
         self._of_code: dict[bytes, dict[bytes, Resident]] = {}
         self._notifications: list[tuple[int, bytes, bytes]] = []
         self._events: list[dict[str, object]] = []
+        self._recovered = recovered
+        self._adoptions: list[Adoption] = []
 
     def build(self, items: Sequence[PreparedEvent | Designation]) -> list[Written]:
         """One outcome for each item; the accepted ones have their notifications made."""
@@ -242,7 +269,7 @@ class _Group:
         ]
 
     def _event(self, event: PreparedEvent) -> Written:
-        taken = self._taken.get(event.event_key)
+        taken = self._taken.get(event.event_key) or self._adopt(event)
         if taken is not None:
             if taken.content != event.content:
                 return Written(Reason.EVENT_CONFLICT)
@@ -259,17 +286,38 @@ class _Group:
         if change.used_code and event.code is not None:
             self.used_codes.add(event.code.key)
         epoch, sequence = self._head.epoch, self._head.sequence
-        self._taken[event.event_key] = TakenEvent(event.content, event.record_key, epoch, sequence)
+        self._remember(event, TakenEvent(event.content, event.record_key, epoch, sequence))
+        return _written(epoch, sequence, change.resident)
+
+    def _adopt(self, event: PreparedEvent) -> TakenEvent | None:
+        """The notification that this event made before a restore, if it was fetched back."""
+        found = self._recovered.match(event, known=event.record_key in self._residents)
+        if found is None:
+            return None
+        stand_in = b"" if found.record_known else found.record_key
+        self._adoptions.append(Adoption(found.epoch, found.sequence, stand_in, event.record_key))
+        if stand_in:
+            resident = self._store.resident(stand_in)
+            if resident is None:
+                raise JukiError(Reason.INTERNAL, "a recovered notification has no resident")
+            resident.record_key = event.record_key
+            self._residents[event.record_key] = resident
+            self._changed[event.record_key] = resident
+        taken = TakenEvent(event.content, event.record_key, found.epoch, found.sequence)
+        self._remember(event, taken)
+        return taken
+
+    def _remember(self, event: PreparedEvent, taken: TakenEvent) -> None:
+        self._taken[event.event_key] = taken
         self._events.append(
             {
                 "event_key": event.event_key,
-                "content": event.content,
-                "record_key": event.record_key,
-                "epoch": epoch,
-                "sequence": sequence,
+                "content": taken.content,
+                "record_key": taken.record_key,
+                "epoch": taken.epoch,
+                "sequence": taken.sequence,
             }
         )
-        return _written(epoch, sequence, change.resident)
 
     def _predecessor(self, event: PreparedEvent, resident: Resident | None) -> bytes:
         others = [
@@ -320,9 +368,11 @@ class _Group:
 
     def seal(self, signer: StreamSigner) -> GroupWrite | None:
         """All that is to be stored, signed and sealed; None when nothing was accepted."""
-        if not self._notifications:
+        if not self._events and not self._notifications:
             return None
-        key_id, signatures = signer.sign([digest for _, digest, _ in self._notifications])
+        key_id, signatures = b"", list[bytes]()
+        if self._notifications:
+            key_id, signatures = signer.sign([digest for _, digest, _ in self._notifications])
         seal = self._store.sealer.seal
         epoch = self._head.epoch
         outbox = [
@@ -351,6 +401,7 @@ class _Group:
             new_residents=[r for r in changed if r.record_key not in self._held],
             changed_residents=[r for r in changed if r.record_key in self._held],
             used_codes=list(self.used_codes),
+            adoptions=self._adoptions,
         )
 
 

@@ -62,6 +62,14 @@ def _create_register_tables() -> None:
         sa.Column("epoch", BIG, nullable=False),
         sa.Column("sequence", BIG, nullable=False),
     )
+    op.create_table(
+        "recovered",
+        sa.Column("epoch", BIG, primary_key=True, autoincrement=False),
+        sa.Column("sequence", BIG, primary_key=True, autoincrement=False),
+        sa.Column("content_key", sa.LargeBinary, nullable=False),
+        sa.Column("record_key", sa.LargeBinary, nullable=False),
+        sa.Column("record_known", sa.Boolean, nullable=False),
+    )
 
 
 def _create_code_tables() -> None:
@@ -141,6 +149,7 @@ def downgrade() -> None:
         "receipt",
         "code_request",
         "code_pool",
+        "recovered",
         "register_event",
         "outbox",
         "resident",
