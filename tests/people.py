@@ -49,7 +49,9 @@ def person(
     """One person; `body` makes code and number."""
     return pb.IdentificationInformation(
         name=pb.PersonName(
-            written=written or f"駿河　太郎{body}", reading=reading or "スルガ　タロウ", alphabet=alphabet
+            written=written or f"駿河　太郎{body}",
+            reading=reading or "スルガ　タロウ",
+            alphabet=alphabet,
         ),
         birth_date=pb.BirthDate(year=1950 + body % 60, month=1 + body % 12, day=1 + body % 28),
         sex=pb.SEX_MALE,
@@ -109,9 +111,7 @@ informations = st.builds(
     ),
     sex=st.sampled_from(pb.Sex.values()),
     address=st.none()
-    | st.builds(
-        pb.Address, municipality=st.just("221309"), town=_TEXT, remainder=_MAYBE
-    ),
+    | st.builds(pb.Address, municipality=st.just("221309"), town=_TEXT, remainder=_MAYBE),
     resident_record_code=st.just("") | _CODES,
     individual_number=st.just("") | _NUMBERS,
     change=st.none()
