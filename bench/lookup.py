@@ -104,7 +104,9 @@ def measure_lookups(
         for server in Kind:
             figures.calls_per_second[method, server] = []
     with ExitStack() as stack:
-        memory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=MEMORY)))
+        memory = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="juki-bench-", dir=MEMORY))
+        )
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="juki-bench-")))
         progress(f"{people:,} people are generated")
         write_people(memory / "people", people)

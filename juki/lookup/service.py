@@ -11,7 +11,7 @@ import grpc
 from juki.audit.port import AuditLog, AuditRecord, AuditUnavailable
 from juki.audit.pseudonym import Pseudonymiser
 from juki.domain.errors import JukiError, Reason
-from juki.domain.legal_basis import AffairReference, Decision, SearchKey, Tier
+from juki.domain.legal_basis import AffairReference, Decision, Field, SearchKey, Tier
 from juki.index.reading import LookedUp, PersonReader
 from juki.index.wire import FieldMask
 from juki.lookup import answers
@@ -150,13 +150,11 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
             looked_up = self._look_up(question.keys, granted.mask)
         with metrics.stage("record"):
             self._append(
-                replace(
-                    self._record_of(question),
-                    article=granted.decision.article,
-                    granted_fields=granted.decision.granted,
-                    pseudonyms=self._pseudonymiser.pseudonyms(looked_up.ordinals),
-                    outcomes=looked_up.outcomes,
-                )
+                question,
+                article=granted.decision.article,
+                granted_fields=granted.decision.granted,
+                pseudonyms=self._pseudonymiser.pseudonyms(looked_up.ordinals),
+                outcomes=looked_up.outcomes,
             )
         metrics.answered(granted.affair, looked_up.outcomes)
         with metrics.stage("join"):
@@ -171,10 +169,20 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
 
     def _record_refusal(self, question: Question, reason: Reason) -> None:
         self._metrics.refused(question.affair, reason)
-        self._append(replace(self._record_of(question), refusal=reason))
+        self._append(question, refusal=reason)
 
-    def _record_of(self, question: Question) -> AuditRecord:
-        return AuditRecord(
+    def _append(
+        self,
+        question: Question,
+        *,
+        article: str = "",
+        granted_fields: frozenset[Field] = frozenset(),
+        refusal: Reason | None = None,
+        pseudonyms: bytes = b"",
+        outcomes: bytes = b"",
+    ) -> None:
+        """Returns once the record is durable; raises AuditUnavailable."""
+        record = AuditRecord(
             time_unix_nanos=self._clock(),
             body_identity=current_identity().uri,
             request_id=question.request_id,
@@ -182,12 +190,15 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
             search_key=question.keys.kind,
             office=question.office,
             operator=question.operator,
+            article=article,
             requested_fields=question.fields,
+            granted_fields=granted_fields,
+            refusal=refusal,
+            pseudonyms=pseudonyms,
+            outcomes=outcomes,
         )
-
-    def _append(self, record: AuditRecord) -> None:
         try:
             self._audit.append(record)
         except AuditUnavailable as unavailable:
-            self._metrics.refused(record.affair, unavailable.reason)
+            self._metrics.refused(question.affair, unavailable.reason)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -233,3 +234,30 @@ def test_an_index_on_a_disk_is_refused(tmp_path: Path) -> None:
         with pytest.raises(JukiError) as refused:
             require_memory_backed(elsewhere, mounts)
         assert refused.value.reason is Reason.CONFIGURATION_INVALID
+
+
+def test_a_lookup_sees_all_of_a_commit_or_nothing_of_it(index: LmdbIndex) -> None:
+    def commit(turn: int) -> None:
+        index.apply([state(body, person(body, town=f"町{turn}")) for body in (1, 2)], [])
+
+    commit(0)
+    ended = threading.Event()
+
+    def write() -> None:
+        for turn in range(1, 300):
+            commit(turn)
+            if turn % 100 == 0:
+                index.rebuild(state(body, person(body, town=f"町{turn}")) for body in (1, 2))
+        ended.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    torn = 0
+    while not ended.is_set():
+        found = by_number(index, 1, 2)
+        towns = {
+            pb.IdentificationInformation.FromString(one).address.town for one in found.information
+        }
+        torn += len(towns) != 1
+    writer.join()
+    assert torn == 0
