@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import pytest
+from google.protobuf.message import Message
 from hypothesis import example, given
 from hypothesis import strategies as st
 from protovalidate import Validator
@@ -15,6 +18,7 @@ from juki.v1 import identification_pb2 as pb
 from juki.v1 import lookup_pb2
 from tests.people import code, four_items_of, number, person
 
+MessageT = TypeVar("MessageT", bound=Message)
 VALIDATOR = Validator()
 READER = RequestReader()
 
@@ -157,6 +161,101 @@ def test_a_chunk_is_refused_exactly_where_the_contract_refuses_it(
 ) -> None:
     request = lookup_pb2.ExchangeLookupRequest(batch=batch, chunk_id=3)
     assert _refused(READER.exchange, request.SerializeToString()) == _violations(request)
+
+
+CONTEXT_EDGES: dict[str, list[object]] = {
+    "affair.table": [0, 1, 6, 7],
+    "affair.item": ["77", "57-31", "1-2-3-4", "1-2-3-4-5", "1234", "", "-1", "77\n", "七"],
+    "request_id": ["語" * length for length in (0, 7, 8, 64, 65)],
+    "office": ["語" * length for length in (0, 1, 64, 65)],
+    "operator": ["語" * length for length in (0, 1, 64, 65)],
+    "fields": [[], [0], [1], [7], [8], [-1], [1, 1], [1, 2, 3, 4, 5, 6, 7]],
+}
+ITEMS_EDGES: dict[str, list[object]] = {
+    "name.written": ["語" * length for length in (0, 1, 200, 201)],
+    "name.reading": ["語" * length for length in (0, 200, 201)],
+    "name.alphabet": ["語" * length for length in (0, 200, 201)],
+    "name.common_name": ["語" * length for length in (0, 200, 201)],
+    "name.former_surname": ["語" * length for length in (0, 200, 201)],
+    "birth_date.year": [0, 1849, 1850, 2200, 2201],
+    "birth_date.month": [0, 12, 13],
+    "birth_date.day": [0, 31, 32],
+    "sex": [-1, 0, 1, 3, 4],
+    "address.municipality": ["", "22130", "221309", "2213090", "22130９", "221309\n"],
+    "address.town": ["語" * length for length in (0, 1, 200, 201)],
+    "address.remainder": ["語" * length for length in (0, 200, 201)],
+}
+
+
+def _with(message: MessageT, path: str, value: object) -> MessageT:
+    """A copy with the field at `path` set to `value`; None leaves it out."""
+    changed = type(message)()
+    changed.CopyFrom(message)
+    *owners, name = path.split(".")
+    owner: Message = changed
+    for one in owners:
+        owner = getattr(owner, one)
+    owner.ClearField(name)
+    if isinstance(value, list):
+        getattr(owner, name).extend(value)
+    elif value is not None:
+        setattr(owner, name, value)
+    return changed
+
+
+CONTEXTS_AT_EDGES = [
+    *(
+        _with(SOUND_CONTEXT, path, value)
+        for path, values in CONTEXT_EDGES.items()
+        for value in values
+    ),
+    _with(SOUND_CONTEXT, "affair", None),
+]
+ITEMS_AT_EDGES = [
+    *(
+        _with(four_items_of(person(1)), path, value)
+        for path, values in ITEMS_EDGES.items()
+        for value in values
+    ),
+    *(_with(four_items_of(person(1)), path, None) for path in ("name", "birth_date", "address")),
+]
+
+
+def test_each_rule_holds_at_its_edges_as_the_contract_says() -> None:
+    """One field at a time, just inside and just outside, in single requests and in batches."""
+    sound = four_items_of(person(1))
+    refused = 0
+    for context, items in [
+        *((context, sound) for context in CONTEXTS_AT_EDGES),
+        *((SOUND_CONTEXT, items) for items in ITEMS_AT_EDGES),
+    ]:
+        single = _single(context, ("four_items", items))
+        assert _refused(READER.single, single.SerializeToString()) == _violations(single)
+        batch = _batch(context, "four_items", 0, [sound, items])
+        assert _refused(READER.batch, batch.SerializeToString()) == _violations(batch)
+        refused += bool(_violations(batch))
+    assert refused > 40
+
+
+@pytest.mark.parametrize("size", [0, 1, 10_000, 10_001])
+def test_chunks_have_at_most_ten_thousand_answers(size: int) -> None:
+    batch = _batch(SOUND_CONTEXT, "individual_numbers", 1, [])
+    request = lookup_pb2.StreamLookupRequest(batch=batch, chunk_size=size)
+    assert _refused(READER.stream, request.SerializeToString()) == _violations(request)
+
+
+@pytest.mark.parametrize("kind", ["individual_numbers", "resident_record_codes"])
+@pytest.mark.parametrize("count", [0, 1, 10_000, 10_001])
+def test_a_batch_has_one_to_ten_thousand_numbers_or_codes(kind: str, count: int) -> None:
+    request = _batch(SOUND_CONTEXT, kind, count, [])
+    assert _refused(READER.batch, request.SerializeToString()) == _violations(request)
+
+
+@pytest.mark.parametrize("field", ["individual_number", "resident_record_code"])
+@pytest.mark.parametrize("digits", ["", "1" * 10, "1" * 11, "1" * 12, "1" * 11 + "\n", "１" * 12])
+def test_numbers_and_codes_have_their_length_in_ascii_digits(field: str, digits: str) -> None:
+    request = _single(SOUND_CONTEXT, (field, digits))
+    assert _refused(READER.single, request.SerializeToString()) == _violations(request)
 
 
 @pytest.mark.parametrize(
