@@ -90,7 +90,7 @@ def _requests(people: Path) -> dict[str, list[bytes]]:
         request_id="bench-request",
         office="bench",
         operator="bench",
-        fields=[lookup_pb2.Field.Name(int(field)) for field in FIELDS],
+        fields=[lookup_pb2.Field.ValueType(int(field)) for field in FIELDS],
     )
     single = [
         lookup_pb2.LookupRequest(context=context, individual_number=number).SerializeToString()

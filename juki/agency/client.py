@@ -146,7 +146,7 @@ class AgencyClient:
             request_id=self._new_request_id(),
             office=self._office,
             operator=self._operator,
-            fields=cast("list[lookup_pb2.Field]", sorted(purpose.fields)),
+            fields=cast("list[lookup_pb2.Field.ValueType]", sorted(purpose.fields)),
         )
 
 

@@ -157,16 +157,14 @@ def cut_pieces(information: bytes) -> list[bytes]:
     """The pieces of a serialised `juki.v1.IdentificationInformation`, in the order of `Piece`."""
     whole = identification_pb2.IdentificationInformation.FromString(information)
     pieces = [b""] * len(Piece)
-    for name, piece in (
-        ("name", Piece.NAME),
-        ("birth_date", Piece.BIRTH_DATE),
-        ("address", Piece.ADDRESS),
-    ):
-        if whole.HasField(name):
-            part = identification_pb2.IdentificationInformation()
-            getattr(part, name).CopyFrom(getattr(whole, name))
-            pieces[piece] = part.SerializeToString()
     info = identification_pb2.IdentificationInformation
+    # An embedded message that is there but empty stays there.
+    if whole.HasField("name"):
+        pieces[Piece.NAME] = _bytes_of(info(name=whole.name))
+    if whole.HasField("birth_date"):
+        pieces[Piece.BIRTH_DATE] = _bytes_of(info(birth_date=whole.birth_date))
+    if whole.HasField("address"):
+        pieces[Piece.ADDRESS] = _bytes_of(info(address=whole.address))
     pieces[Piece.SEX] = _bytes_of(info(sex=whole.sex))
     pieces[Piece.INDIVIDUAL_NUMBER] = _bytes_of(info(individual_number=whole.individual_number))
     pieces[Piece.RESIDENT_RECORD_CODE] = _bytes_of(

@@ -69,7 +69,7 @@ def withheld_fields(withheld: Sequence[Withheld]) -> bytes:
     return lookup_pb2.BatchLookupResponse(
         withheld=[
             lookup_pb2.WithheldField(
-                field=cast("lookup_pb2.Field", int(one.field)), article=one.article
+                field=cast("lookup_pb2.Field.ValueType", int(one.field)), article=one.article
             )
             for one in withheld
         ]
