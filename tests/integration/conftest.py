@@ -1,5 +1,13 @@
 """Fixtures of the integration tests."""
 
 from tests.custody_fixtures import own_host, provisioned_host, trust_domain
+from tests.lookup_fixtures import lookup_server, national_custody, pension_custody
 
-__all__ = ["own_host", "provisioned_host", "trust_domain"]
+__all__ = [
+    "lookup_server",
+    "national_custody",
+    "own_host",
+    "pension_custody",
+    "provisioned_host",
+    "trust_domain",
+]

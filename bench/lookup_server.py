@@ -1,0 +1,166 @@
+"""A server of the lookup bench: ours in full, or a bare grpcio handler over the same store.
+
+`python -m bench.lookup_server --config FILE`; a process of its own each, as in service.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import grpc
+from prometheus_client import CollectorRegistry
+
+from bench.people import read_people
+from juki.audit.log import FileAuditLog
+from juki.audit.pseudonym import Pseudonymiser
+from juki.config import Configuration, load_config
+from juki.custody.client import CustodyClient
+from juki.custody.port import WRAPPING
+from juki.custody.tls import server_credentials
+from juki.domain.legal_basis import Field
+from juki.index.lmdb_index import LmdbIndex
+from juki.index.wire import FieldMask
+from juki.lookup import answers
+from juki.policy.evaluator import Policy
+from juki.process import announce_ready, stop_all, wait_for_stop
+from juki.rpc.health import HealthMonitor
+from juki.rpc.server import JukiServer, ServerSettings
+from juki.v1 import lookup_pb2
+from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
+
+WORKER_THREADS: Final = 16
+"""Of either server."""
+
+FIELDS: Final = (
+    Field.NAME,
+    Field.BIRTH_DATE,
+    Field.SEX,
+    Field.ADDRESS,
+    Field.CHANGE,
+)
+"""Asked of either server, and granted by ours."""
+
+
+class Kind(StrEnum):
+    """Which server."""
+
+    OURS = "ours"
+    BARE = "bare"
+
+
+class BenchServerConfiguration(Configuration):
+    """What the process needs."""
+
+    kind: Kind
+    people: Path
+    """File of `bench.people.write_people`."""
+
+    index_directory: Path
+    audit_directory: Path
+    agencies: Path
+    custody_socket: Path
+    roots_pem: Path
+
+
+def main() -> None:
+    """Builds the index, serves until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="bench.lookup_server", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    config = load_config(parser.parse_args().config, BenchServerConfiguration)
+    with CustodyClient(config.custody_socket) as custody:
+        credentials = server_credentials(custody, config.roots_pem.read_bytes())
+        index = LmdbIndex(config.index_directory)
+        index.rebuild(read_people(config.people))
+        serve = _serve_ours if config.kind is Kind.OURS else _serve_bare
+        port, stop = serve(config, credentials, index, custody)
+        announce_ready(port=port)
+        wait_for_stop()
+        stop_all([stop, index.close])
+
+
+def _serve_ours(
+    config: BenchServerConfiguration,
+    credentials: grpc.ServerCredentials,
+    index: LmdbIndex,
+    custody: CustodyClient,
+) -> tuple[int, Callable[[], None]]:
+    """The server as the nation runs it: interceptors, policy, audit log on disk."""
+    registry = CollectorRegistry()
+    monitor = HealthMonitor({"custody": lambda: _signs(custody)}, registry=registry)
+    audit = FileAuditLog(config.audit_directory)
+    server = JukiServer(
+        ServerSettings("127.0.0.1:0", worker_threads=WORKER_THREADS, raw=RAW_METHODS),
+        credentials,
+        {LOOKUP_SERVICE: CALLERS},
+        health_servicer=monitor.servicer,
+        registry=registry,
+    )
+    add_lookup_service(
+        server.grpc_server,
+        index=index,
+        policy=Policy.load(config.agencies),
+        audit=audit,
+        pseudonymiser=Pseudonymiser(custody.new_data_key(WRAPPING).plaintext),
+        registry=registry,
+        clock=time.time_ns,
+    )
+    server.start()
+
+    def stop() -> None:
+        server.stop(0)
+        audit.close()
+
+    return server.port, stop
+
+
+def _signs(custody: CustodyClient) -> None:
+    custody.health()
+
+
+def _serve_bare(
+    _config: BenchServerConfiguration,
+    credentials: grpc.ServerCredentials,
+    index: LmdbIndex,
+    _custody: CustodyClient,
+) -> tuple[int, Callable[[], None]]:
+    """grpcio alone: same store, same bytes in the answers; no interceptor, policy, or record."""
+    mask = FieldMask.of(frozenset(FIELDS), number_in_change=False, code_in_change=False)
+
+    def unary(data: bytes, _context: grpc.ServicerContext) -> bytes:
+        request = lookup_pb2.LookupRequest.FromString(data)
+        return answers.results(index.by_individual_number((int(request.individual_number),), mask))
+
+    def batch(data: bytes, _context: grpc.ServicerContext) -> bytes:
+        request = lookup_pb2.BatchLookupRequest.FromString(data)
+        return answers.results(
+            index.by_individual_number(list(request.individual_numbers.values), mask)
+        )
+
+    server = grpc.server(
+        ThreadPoolExecutor(WORKER_THREADS),
+        options=[("grpc.max_receive_message_length", 8 << 20), ("grpc.so_reuseport", 0)],
+    )
+    handlers = {
+        "Lookup": grpc.unary_unary_rpc_method_handler(unary),
+        "BatchLookup": grpc.unary_unary_rpc_method_handler(batch),
+    }
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(LOOKUP_SERVICE, handlers),)
+    )
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    server.start()
+
+    def stop() -> None:
+        server.stop(0).wait()
+
+    return port, stop
+
+
+if __name__ == "__main__":
+    main()

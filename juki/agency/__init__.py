@@ -1,0 +1,1 @@
+"""What a body that asks (a recipient of provisions) runs on its side."""

@@ -1,0 +1,1 @@
+"""Answering lookups: the question, the decision, the record, the answer; for any tier."""

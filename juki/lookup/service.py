@@ -1,0 +1,204 @@
+"""`juki.v1.LookupService`: decide the call as a whole, look up, record, and only then answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import grpc
+
+from juki.audit.port import AuditLog, AuditRecord, AuditUnavailable
+from juki.audit.pseudonym import Pseudonymiser
+from juki.domain.errors import JukiError, Reason
+from juki.domain.legal_basis import AffairReference, Decision, Field, SearchKey, Tier
+from juki.index.reading import LookedUp, PersonReader
+from juki.index.wire import FieldMask
+from juki.lookup import answers
+from juki.lookup.metrics import LookupMetrics
+from juki.lookup.questions import Keys, Question, RequestReader
+from juki.policy.evaluator import MAX_CACHED_DECISIONS, Policy
+from juki.rpc.call import current_identity
+from juki.v1 import lookup_pb2, lookup_pb2_grpc
+
+LOOKUP_SERVICE: Final = lookup_pb2.DESCRIPTOR.services_by_name["LookupService"].full_name
+RAW_METHODS: Final = frozenset({LOOKUP_SERVICE})
+"""For `ServerSettings.raw`: every method takes bytes and holds them against the contract itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Granted:
+    """A decision, made ready for many persons."""
+
+    affair: AffairReference
+    decision: Decision
+    mask: FieldMask
+    withheld: bytes
+
+
+class LookupService(lookup_pb2_grpc.LookupServiceServicer):
+    """The servicer; the server it is added to must name `RAW_METHODS` as raw.
+
+    No answer without a record: what was looked up leaves only after `AuditLog.append` returned. A
+    call that policy refuses is recorded as well. Where the record cannot be made durable, the call
+    is refused with AUDIT_UNAVAILABLE and nothing is given.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: PersonReader,
+        policy: Policy,
+        audit: AuditLog,
+        pseudonymiser: Pseudonymiser,
+        clock: Callable[[], int],
+        metrics: LookupMetrics,
+        tier: Tier = Tier.NATIONAL,
+    ) -> None:
+        """`clock` gives nanoseconds since 1970-01-01 UTC, for the records."""
+        self._index = index
+        self._policy = policy
+        self._audit = audit
+        self._pseudonymiser = pseudonymiser
+        self._clock = clock
+        self._metrics = metrics
+        self._tier = tier
+        self._reader = RequestReader()
+        self._prepared: dict[tuple[AffairReference, Decision], _Granted] = {}
+
+    def Lookup(  # type: ignore[override]  # noqa: N802 - bytes in, bytes out; named by the contract
+        self, request: bytes, context: grpc.ServicerContext
+    ) -> bytes:
+        """One person by one key."""
+        with self._metrics.stage("parse"):
+            question = self._reader.single(request)
+        return self._answer(question)
+
+    def BatchLookup(  # type: ignore[override]  # noqa: N802
+        self, request: bytes, context: grpc.ServicerContext
+    ) -> bytes:
+        """Many persons, decided as a whole, recorded as one."""
+        with self._metrics.stage("parse"):
+            question = self._reader.batch(request)
+        return self._answer(question)
+
+    def StreamLookup(  # type: ignore[override]  # noqa: N802
+        self, request: bytes, context: grpc.ServicerContext
+    ) -> Iterator[bytes]:
+        """Decided as a whole at arrival; each chunk is recorded before it is answered.
+
+        What is withheld is named in the first chunk.
+        """
+        with self._metrics.stage("parse"):
+            question, size = self._reader.stream(request)
+        granted = self._decide(question)
+        withheld = granted.withheld
+        for start in range(0, len(question.keys), size):
+            part = replace(question, keys=question.keys.part(start, start + size))
+            yield answers.chunk(start, self._recorded(part, granted) + withheld)
+            withheld = b""
+
+    def ExchangeLookup(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: Iterator[bytes], context: grpc.ServicerContext
+    ) -> Iterator[bytes]:
+        """Each chunk is a question of its own; a refused one ends the stream."""
+        for request in request_iterator:
+            with self._metrics.stage("parse"):
+                question, chunk_id = self._reader.exchange(request)
+            yield answers.chunk(chunk_id, self._answer(question))
+
+    def _answer(self, question: Question) -> bytes:
+        granted = self._decide(question)
+        return self._recorded(question, granted) + granted.withheld
+
+    def _decide(self, question: Question) -> _Granted:
+        """The decision for the whole call; a refusal is recorded, then raised."""
+        with self._metrics.stage("decide"):
+            try:
+                if question.affair is None:
+                    raise JukiError(Reason.AFFAIR_UNKNOWN, "no row of the Appended Tables")
+                decision = self._policy.decide(
+                    current_identity().uri,
+                    question.affair,
+                    question.fields,
+                    question.keys.kind,
+                    self._tier,
+                )
+            except JukiError as refusal:
+                self._record_refusal(question, refusal.reason)
+                raise
+            return self._prepare(question.affair, decision)
+
+    def _prepare(self, affair: AffairReference, decision: Decision) -> _Granted:
+        prepared = self._prepared.get((affair, decision))
+        if prepared is None:
+            prepared = _Granted(
+                affair,
+                decision,
+                FieldMask.of_decision(decision),
+                answers.withheld_fields(decision.withheld),
+            )
+            if len(self._prepared) >= MAX_CACHED_DECISIONS:
+                self._prepared.clear()
+            self._prepared[affair, decision] = prepared
+        return prepared
+
+    def _recorded(self, question: Question, granted: _Granted) -> bytes:
+        """The results' bytes; returns only once the record of them is durable."""
+        metrics = self._metrics
+        with metrics.stage("look_up"):
+            looked_up = self._look_up(question.keys, granted.mask)
+        with metrics.stage("record"):
+            self._append(
+                question,
+                article=granted.decision.article,
+                granted_fields=granted.decision.granted,
+                pseudonyms=self._pseudonymiser.pseudonyms(looked_up.ordinals),
+                outcomes=looked_up.outcomes,
+            )
+        metrics.answered(granted.affair, looked_up.outcomes)
+        with metrics.stage("join"):
+            return answers.results(looked_up)
+
+    def _look_up(self, keys: Keys, mask: FieldMask) -> LookedUp:
+        if keys.kind is SearchKey.INDIVIDUAL_NUMBER:
+            return self._index.by_individual_number(keys.values, mask)
+        if keys.kind is SearchKey.RESIDENT_RECORD_CODE:
+            return self._index.by_resident_record_code(keys.values, mask)
+        return self._index.by_four_items(keys.four_items, mask)
+
+    def _record_refusal(self, question: Question, reason: Reason) -> None:
+        self._metrics.refused(question.affair, reason)
+        self._append(question, refusal=reason)
+
+    def _append(
+        self,
+        question: Question,
+        *,
+        article: str = "",
+        granted_fields: frozenset[Field] = frozenset(),
+        refusal: Reason | None = None,
+        pseudonyms: bytes = b"",
+        outcomes: bytes = b"",
+    ) -> None:
+        """Returns once the record is durable; raises AuditUnavailable."""
+        record = AuditRecord(
+            time_unix_nanos=self._clock(),
+            body_identity=current_identity().uri,
+            request_id=question.request_id,
+            affair=question.affair,
+            search_key=question.keys.kind,
+            office=question.office,
+            operator=question.operator,
+            article=article,
+            requested_fields=question.fields,
+            granted_fields=granted_fields,
+            refusal=refusal,
+            pseudonyms=pseudonyms,
+            outcomes=outcomes,
+        )
+        try:
+            self._audit.append(record)
+        except AuditUnavailable as unavailable:
+            self._metrics.refused(question.affair, unavailable.reason)
+            raise
