@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime
-from pathlib import Path
+import sys
+import time
+from contextlib import ExitStack
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from prometheus_client import CollectorRegistry
+from sqlalchemy import Engine
 
-from juki.config import load_config
+from juki.audit.head import HeadSigning
+from juki.audit.log import FileAuditLog
+from juki.audit.pseudonym import Pseudonymiser
 from juki.custody.client import CustodyClient
-from juki.custody.port import INDIVIDUAL_NUMBER
+from juki.custody.port import INDIVIDUAL_NUMBER, SIGNING, Custody
+from juki.custody.roots import Roots, load_roots
 from juki.custody.tls import server_credentials
-from juki.log import configure_logging
-from juki.process import announce_ready, stop_all, wait_for_stop
-from juki.register.data_key import open_sealer
+from juki.custody.verify import fingerprint
+from juki.index.lmdb_index import LmdbIndex
+from juki.policy.evaluator import Policy
+from juki.process import run_server
+from juki.register.data_key import KeyPurpose, open_data_key, open_sealer
 from juki.register.disputes import DisputeBook
 from juki.register.intake import Committed, NotificationIntake
 from juki.register.persons import PersonRegister
@@ -24,71 +29,65 @@ from juki.register.probes import register_probes
 from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
-from juki.rpc.call import current_request_id
+from juki.register.states import all_states, state_of
 from juki.rpc.health import HealthMonitor, HealthReportServicer
 from juki.rpc.identity import IdentityKind
 from juki.rpc.metrics_http import serve_metrics
 from juki.rpc.names import gateway_identity, national_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.store.engine import migrate, open_engine
+from juki.store.sealing import Sealer
 from juki.v1 import codes_pb2_grpc, health_pb2_grpc, intake_pb2_grpc
 from national_server.callers import check_caller, recipient
 from national_server.code_pool import CodePool
 from national_server.codes_service import CodeServicer, NationalCodeRegistry
 from national_server.config import NationalConfiguration
+from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
 from national_server.numbers import NumberMaker
 from national_server.reports import GovernorReports
 
 PREFECTURES = frozenset({IdentityKind.PREFECTURE_SERVER})
 
 
-def main() -> None:
-    """Builds every part, serves until SIGTERM, and ends in good order."""
-    parser = argparse.ArgumentParser(prog="national_server", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True)
-    configure_logging(request_id=current_request_id)
-    config = load_config(parser.parse_args().config, NationalConfiguration)
+def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
+    """Builds and starts every part; each is stopped by the stack, the last one first."""
     registry = CollectorRegistry()
-    roots_pem = config.roots_pem.read_bytes()
-    roots = [
-        certificate.public_bytes(Encoding.DER)
-        for certificate in x509.load_pem_x509_certificates(roots_pem)
-    ]
-    custody = CustodyClient(config.custody_socket)
+    roots = load_roots(config.roots_pem)
+    policy = Policy.load(config.agencies)
+    custody = stack.enter_context(CustodyClient(config.custody_socket))
     engine = open_engine(config.database_url)
+    stack.callback(engine.dispose)
     migrate(engine, "national")
     sealer = open_sealer(engine, custody)
-    signers = SignerDirectory(roots, lambda: datetime.datetime.now(datetime.UTC))
-    signers.load(engine)
     returns = ReturnBox(engine)
-    intake = NotificationIntake(
-        engine=engine,
-        sealer=sealer,
-        custody=custody,
-        signers=signers,
-        register=PersonRegister(sealer, NationalCodeRegistry()),
-        disputes=DisputeBook(),
-        issuer=national_identity(config.trust_domain),
-        identity_of=lambda municipality: gateway_identity(municipality, config.trust_domain),
-        deliver=GovernorReports(returns).deliver,
-    )
+    intake = _intake(config, roots, custody, engine, sealer, returns)
+    index = LmdbIndex(config.index_directory)
+    stack.callback(index.close)
+    index.rebuild(all_states(engine, sealer))
 
-    def wake_followers(committed: Committed) -> None:
+    def follow(committed: Committed) -> None:
+        outcome = committed.outcome
+        index.apply([state_of(person) for person in outcome.persons], outcome.merged)
         if committed.reports:
             returns.wake()
 
-    intake.on_commit(wake_followers)
+    intake.on_commit(follow)
+    pseudonym_key, _ = open_data_key(engine, custody, KeyPurpose.PSEUDONYMS)
+    audit = FileAuditLog(config.audit_directory, head_signing=_head_signing(custody))
+    stack.callback(audit.close)
     monitor = HealthMonitor(register_probes(engine, custody), registry=registry)
     server = JukiServer(
         ServerSettings(
             config.listen_address,
             worker_threads=config.worker_threads,
             trust_domain=config.trust_domain,
+            raw=RAW_METHODS,
         ),
-        server_credentials(custody, roots_pem),
+        server_credentials(custody, roots.pem),
         {
             "juki.v1.NotificationIntakeService": PREFECTURES,
             "juki.v1.CodeService": PREFECTURES,
+            LOOKUP_SERVICE: CALLERS,
             "juki.v1.HealthReportService": EVERY_KIND,
         },
         health_servicer=monitor.servicer,
@@ -115,17 +114,55 @@ def main() -> None:
         ),
         server.grpc_server,
     )
+    add_lookup_service(
+        server.grpc_server,
+        index=index,
+        policy=policy,
+        audit=audit,
+        pseudonymiser=Pseudonymiser(pseudonym_key),
+        registry=registry,
+    )
     health_pb2_grpc.add_HealthReportServiceServicer_to_server(
         HealthReportServicer(monitor), server.grpc_server
     )
     metrics = serve_metrics(registry, config.metrics_port)
+    stack.callback(metrics.close)
     server.start()
+    stack.callback(server.stop)
     monitor.check_now()
     monitor.start()
-    announce_ready(port=server.port, metrics_port=metrics.port, serving=monitor.serving)
-    wait_for_stop()
-    stop_all([monitor.stop, server.stop, metrics.close])
+    stack.callback(monitor.stop)
+    return {"port": server.port, "metrics_port": metrics.port, "serving": monitor.serving}
+
+
+def _intake(
+    config: NationalConfiguration,
+    roots: Roots,
+    custody: Custody,
+    engine: Engine,
+    sealer: Sealer,
+    returns: ReturnBox,
+) -> NotificationIntake:
+    signers = SignerDirectory(roots.der, lambda: datetime.datetime.now(datetime.UTC))
+    signers.load(engine)
+    return NotificationIntake(
+        engine=engine,
+        sealer=sealer,
+        custody=custody,
+        signers=signers,
+        register=PersonRegister(sealer, NationalCodeRegistry()),
+        disputes=DisputeBook(),
+        issuer=national_identity(config.trust_domain),
+        identity_of=lambda municipality: gateway_identity(municipality, config.trust_domain),
+        deliver=GovernorReports(returns).deliver,
+    )
+
+
+def _head_signing(custody: Custody) -> HeadSigning:
+    """The audit log's head is signed in the token, under the key of the nation's receipts."""
+    key_id = fingerprint(custody.certificate_chain(SIGNING)[0]).hex()
+    return HeadSigning(lambda digest: custody.sign(SIGNING, [digest])[0], key_id, time.time_ns)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_server("national_server", NationalConfiguration, serve))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime
-from pathlib import Path
+import sys
+from contextlib import ExitStack
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from prometheus_client import CollectorRegistry
 
-from juki.config import load_config
 from juki.custody.client import CustodyClient
+from juki.custody.roots import load_roots
 from juki.custody.tls import channel_credentials, server_credentials
-from juki.log import configure_logging
-from juki.process import announce_ready, stop_all, wait_for_stop
+from juki.process import run_server
 from juki.register.data_key import open_sealer
 from juki.register.disputes import DisputeBook
 from juki.register.intake import NotificationIntake
@@ -23,7 +20,6 @@ from juki.register.probes import register_probes
 from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
-from juki.rpc.call import current_request_id
 from juki.rpc.channel import open_channel
 from juki.rpc.health import HealthMonitor, HealthReportServicer
 from juki.rpc.identity import IdentityKind
@@ -41,23 +37,16 @@ from pref_server.returns import ReturnsFollower
 GATEWAYS = frozenset({IdentityKind.CS_GATEWAY})
 
 
-def main() -> None:
-    """Builds every part, serves until SIGTERM, and ends in good order."""
-    parser = argparse.ArgumentParser(prog="pref_server", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True)
-    configure_logging(request_id=current_request_id)
-    config = load_config(parser.parse_args().config, PrefecturalConfiguration)
+def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, object]:
+    """Builds and starts every part; each is stopped by the stack, the last one first."""
     registry = CollectorRegistry()
-    roots_pem = config.roots_pem.read_bytes()
-    roots = [
-        certificate.public_bytes(Encoding.DER)
-        for certificate in x509.load_pem_x509_certificates(roots_pem)
-    ]
-    custody = CustodyClient(config.custody_socket)
+    roots = load_roots(config.roots_pem)
+    custody = stack.enter_context(CustodyClient(config.custody_socket))
     engine = open_engine(config.database_url)
+    stack.callback(engine.dispose)
     migrate(engine, "prefectural")
     sealer = open_sealer(engine, custody)
-    signers = SignerDirectory(roots, lambda: datetime.datetime.now(datetime.UTC))
+    signers = SignerDirectory(roots.der, lambda: datetime.datetime.now(datetime.UTC))
     signers.load(engine)
     returns = ReturnBox(engine)
     callers = PrefecturalCallers(config.prefecture)
@@ -76,8 +65,9 @@ def main() -> None:
     channel = open_channel(
         config.nation.address,
         config.nation.server_name,
-        channel_credentials(custody, roots_pem),
+        channel_credentials(custody, roots.pem),
     )
+    stack.callback(channel.close)
     nation = intake_pb2_grpc.NotificationIntakeServiceStub(channel)
     relay = Relay(
         engine=engine,
@@ -99,7 +89,7 @@ def main() -> None:
             worker_threads=config.worker_threads,
             trust_domain=config.trust_domain,
         ),
-        server_credentials(custody, roots_pem),
+        server_credentials(custody, roots.pem),
         {
             "juki.v1.NotificationIntakeService": GATEWAYS,
             "juki.v1.CodeService": GATEWAYS,
@@ -127,15 +117,18 @@ def main() -> None:
         HealthReportServicer(monitor), server.grpc_server
     )
     metrics = serve_metrics(registry, config.metrics_port)
+    stack.callback(metrics.close)
     relay.start()
+    stack.callback(relay.stop)
     follower.start()
+    stack.callback(follower.stop)
     server.start()
+    stack.callback(server.stop)
     monitor.check_now()
     monitor.start()
-    announce_ready(port=server.port, metrics_port=metrics.port, serving=monitor.serving)
-    wait_for_stop()
-    stop_all([monitor.stop, server.stop, follower.stop, relay.stop, metrics.close, channel.close])
+    stack.callback(monitor.stop)
+    return {"port": server.port, "metrics_port": metrics.port, "serving": monitor.serving}
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_server("pref_server", PrefecturalConfiguration, serve))

@@ -26,6 +26,7 @@ metadata = MetaData()
 data_key = Table(
     "data_key",
     metadata,
+    Column("purpose", String(16), primary_key=True),
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("wrapped", LargeBinary, nullable=False),
     Column("created_at", BIG, nullable=False),

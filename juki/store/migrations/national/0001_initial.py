@@ -50,12 +50,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "data_key",
+        sa.Column("purpose", sa.String(length=16), nullable=False),
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
         sa.Column(
             "created_at", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
-        sa.PrimaryKeyConstraint("version"),
+        sa.PrimaryKeyConstraint("purpose", "version"),
     )
     op.create_table(
         "dispute",
