@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench.intake import IntakeFigures, IntakeLoad, measure_intake
 from bench.lookup import LookupFigures, measure_lookups
 from bench.lookup_client import BATCH
 from bench.lookup_server import Kind
@@ -52,6 +53,61 @@ def lookup(
         typer.echo(json.dumps(figures.as_dict(), ensure_ascii=False))
     else:
         Console().print(_table(figures))
+
+
+@app.command()
+def intake(
+    entries: Annotated[int, typer.Option(help="First-time entries.", min=200)] = 8_000,
+    changes: Annotated[int, typer.Option(help="Address changes.", min=200)] = 20_000,
+    single_events: Annotated[int, typer.Option(help="Events timed one by one.", min=100)] = 200,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same people.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Sustained intake: four gateways, two prefectures, the nation, signatures verified at each.
+
+    Examples:
+
+        juki bench intake
+
+        juki bench intake --changes 100000 --json
+    """
+    console = Console(stderr=True)
+    load = IntakeLoad(entries, changes, single_events, seed)
+    try:
+        with console.status("starting") as status:
+            figures = measure_intake(load, status.update)
+    except JukiError as error:
+        typer.echo(f"{error.reason}: {error.message}", err=True)
+        raise typer.Exit(2) from None
+    if as_json:
+        typer.echo(json.dumps(figures.as_dict(), ensure_ascii=False))
+    else:
+        Console().print(_intake_table(figures))
+
+
+def _intake_table(figures: IntakeFigures) -> Table:
+    table = Table(
+        "through gateway, prefecture and nation",
+        "figure",
+        title=f"{figures.municipalities} municipalities in 2 prefectures, each process its own",
+        caption=f"{figures.machine}. Every hop mutual TLS, every signature in a token; the client "
+        "shares the machine.",
+    )
+    table.add_row(
+        f"{figures.notifications:,} address changes",
+        f"{figures.notifications_per_second:,.0f} notifications a second",
+    )
+    table.add_row(
+        f"{figures.entries:,} first-time entries with code and number",
+        f"{figures.entries_per_second:,.0f} notifications a second",
+    )
+    table.add_row(
+        f"{figures.single_events} single events, until the nation's receipt is back",
+        f"p50 {figures.propagation_p50_ms:.0f} ms, p99 {figures.propagation_p99_ms:.0f} ms",
+    )
+    year = 20_000_000 / figures.notifications_per_second / 3600
+    table.add_row("the nation's yearly 20 million at that rate", f"{year:.1f} h")
+    return table
 
 
 def _table(figures: LookupFigures) -> Table:

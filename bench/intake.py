@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bench.machine import Machine
 from juki.demo.gateway import Register
 from juki.demo.towns import PREFECTURES
 from juki.domain.codes import LocalGovernmentCode
@@ -48,6 +49,11 @@ class IntakeFigures:
     entries: int
     single_events: int
     municipalities: int
+    machine: Machine
+
+    def as_dict(self) -> dict[str, Any]:
+        """One JSON object."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,7 @@ def _measure(
         entries=load.entries,
         single_events=len(times),
         municipalities=len(registers),
+        machine=Machine.this(),
     )
 
 
@@ -175,8 +182,3 @@ def _changes(
 
 
 _DAY: Final = identification_pb2.CalendarDate(year=2026, month=11, day=1)
-
-
-def as_json(figures: IntakeFigures) -> dict[str, Any]:
-    """The figures as one object."""
-    return asdict(figures)

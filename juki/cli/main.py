@@ -11,7 +11,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+import bench.cli
+import cs_gateway.cli
 import hsm.cli
+import juki.agency.cli
 import juki.audit.cli
 import juki.population.cli
 
@@ -21,8 +24,11 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(juki.population.cli.app, name="population")
+app.add_typer(juki.agency.cli.app, name="agency")
 app.add_typer(juki.audit.cli.app, name="audit")
+app.add_typer(cs_gateway.cli.app, name="cs")
 app.add_typer(hsm.cli.app, name="hsm")
+app.add_typer(bench.cli.app, name="bench")
 
 
 class Server(StrEnum):
