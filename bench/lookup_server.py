@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-import argparse
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,7 @@ from prometheus_client import CollectorRegistry
 from bench.people import read_people
 from juki.audit.log import FileAuditLog
 from juki.audit.pseudonym import Pseudonymiser
-from juki.config import Configuration, load_config
+from juki.config import Configuration
 from juki.custody.client import CustodyClient
 from juki.custody.port import WRAPPING
 from juki.custody.tls import server_credentials
@@ -28,7 +29,7 @@ from juki.index.lmdb_index import LmdbIndex
 from juki.index.wire import FieldMask
 from juki.lookup import answers
 from juki.policy.evaluator import Policy
-from juki.process import announce_ready, stop_all, wait_for_stop
+from juki.process import run_server
 from juki.rpc.health import HealthMonitor
 from juki.rpc.server import JukiServer, ServerSettings
 from juki.v1 import lookup_pb2
@@ -68,20 +69,17 @@ class BenchServerConfiguration(Configuration):
     roots_pem: Path
 
 
-def main() -> None:
-    """Builds the index, serves until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="bench.lookup_server", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True)
-    config = load_config(parser.parse_args().config, BenchServerConfiguration)
-    with CustodyClient(config.custody_socket) as custody:
-        credentials = server_credentials(custody, config.roots_pem.read_bytes())
-        index = LmdbIndex(config.index_directory)
-        index.rebuild(read_people(config.people))
-        serve = _serve_ours if config.kind is Kind.OURS else _serve_bare
-        port, stop = serve(config, credentials, index, custody)
-        announce_ready(port=port)
-        wait_for_stop()
-        stop_all([stop, index.close])
+def serve(config: BenchServerConfiguration, stack: ExitStack) -> dict[str, object]:
+    """Builds the index and serves from it."""
+    custody = stack.enter_context(CustodyClient(config.custody_socket))
+    credentials = server_credentials(custody, config.roots_pem.read_bytes())
+    index = LmdbIndex(config.index_directory)
+    stack.callback(index.close)
+    index.rebuild(read_people(config.people))
+    serve_kind = _serve_ours if config.kind is Kind.OURS else _serve_bare
+    port, stop = serve_kind(config, credentials, index, custody)
+    stack.callback(stop)
+    return {"port": port}
 
 
 def _serve_ours(
@@ -163,4 +161,4 @@ def _serve_bare(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_server("bench.lookup_server", BenchServerConfiguration, serve))
