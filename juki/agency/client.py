@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Self, TypeAlias, cast
 
 import grpc
@@ -18,6 +17,7 @@ from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.domain.errors import InvalidValue
 from juki.domain.four_items import FourItems
 from juki.domain.legal_basis import AffairReference, Field
+from juki.domain.outcome import Outcome
 from juki.register.values import four_items_to_proto
 from juki.rpc.channel import open_channel
 from juki.rpc.errors import raise_from_rpc
@@ -25,17 +25,6 @@ from juki.v1 import identification_pb2, lookup_pb2, lookup_pb2_grpc
 
 Key: TypeAlias = IndividualNumber | ResidentRecordCode | FourItems
 """What a person is looked up by."""
-
-
-class Outcome(IntEnum):
-    """What became of one lookup; values are those of `juki.v1.LookupOutcome`."""
-
-    FOUND = 1
-    NOT_FOUND = 2
-    DISPUTED = 3
-    """Municipalities disagree about the person; nothing is given until they settle it."""
-    AMBIGUOUS = 4
-    """Several persons answer to the four items; nothing is given."""
 
 
 @dataclass(frozen=True, slots=True)

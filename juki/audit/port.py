@@ -7,22 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Final, Protocol
 
 from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.domain.legal_basis import AffairReference, Field, SearchKey
+from juki.domain.outcome import Outcome
 
 PSEUDONYM_BYTES: Final = 16
-
-
-class Outcome(IntEnum):
-    """What one person's look-up came to; values are those of `juki.v1.LookupOutcome`."""
-
-    FOUND = 1
-    NOT_FOUND = 2
-    DISPUTED = 3
-    AMBIGUOUS = 4
 
 
 _NOT_AN_OUTCOME: Final = bytes(set(range(256)) - set(Outcome))

@@ -21,11 +21,12 @@ import lmdb
 
 from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.domain.four_items import FourItems
+from juki.domain.outcome import Outcome
 from juki.domain.residency import ResidencyStatus
 from juki.domain.search_keys import four_items_key, four_items_key_under, name_keys
 from juki.index.memory_backed import require_memory_backed
 from juki.index.port import PersonState
-from juki.index.reading import LookedUp, Outcome
+from juki.index.reading import LookedUp
 from juki.index.wire import (
     FOUR_ITEMS_KEY_BYTES,
     NUMBER_KEY,

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Protocol
 
 from juki.domain.four_items import FourItems
 from juki.index.wire import FieldMask
-
-
-class Outcome(IntEnum):
-    """What became of one key; values are those of `juki.v1.LookupOutcome`."""
-
-    FOUND = 1
-    NOT_FOUND = 2
-    DISPUTED = 3
-    AMBIGUOUS = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from juki.domain.legal_basis import Withheld
-from juki.index.reading import LookedUp, Outcome
+from juki.domain.outcome import Outcome
+from juki.index.reading import LookedUp
 from juki.v1 import lookup_pb2
 
 _RESULT: Final = b"\x0a"

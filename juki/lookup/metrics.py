@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from juki.domain.errors import Reason
 from juki.domain.legal_basis import ARTICLE_OF_TABLE, AffairReference
-from juki.index.reading import Outcome
+from juki.domain.outcome import Outcome
 
 STAGES: Final = ("parse", "decide", "look_up", "record", "join")
 _STAGE_SECONDS: Final = (

@@ -11,11 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from juki.agency.cli import app
-from juki.agency.client import AgencyClient, Outcome, Purpose
+from juki.agency.client import AgencyClient, Purpose
 from juki.agency.cohort import verify_cohort
 from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.domain.legal_basis import AffairReference, Field
+from juki.domain.outcome import Outcome
 from juki.domain.residency import ResidencyStatus
 from juki.index.port import PersonState
 from juki.register.values import four_items_from_proto

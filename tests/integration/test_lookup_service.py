@@ -9,10 +9,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from juki.audit.port import Outcome
 from juki.audit.verify import verify
 from juki.domain.errors import Reason
 from juki.domain.legal_basis import AffairReference, Field, SearchKey
+from juki.domain.outcome import Outcome
 from juki.domain.residency import ResidencyStatus
 from juki.index.port import PersonState
 from juki.rpc.errors import details_of, reason_of

@@ -11,11 +11,12 @@ import pytest
 
 from juki.domain.errors import JukiError, Reason
 from juki.domain.legal_basis import Field
+from juki.domain.outcome import Outcome
 from juki.domain.residency import ResidencyStatus
 from juki.index.lmdb_index import LmdbIndex
 from juki.index.memory_backed import require_memory_backed
 from juki.index.port import PersonState
-from juki.index.reading import LookedUp, Outcome
+from juki.index.reading import LookedUp
 from juki.index.wire import FieldMask
 from juki.register.values import four_items_from_proto
 from juki.v1 import identification_pb2 as pb

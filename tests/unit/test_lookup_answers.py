@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from juki.domain.legal_basis import Field, Withheld, WithheldReason
-from juki.index.reading import LookedUp, Outcome
+from juki.domain.outcome import Outcome
+from juki.index.reading import LookedUp
 from juki.lookup import answers
 from juki.v1 import identification_pb2 as pb
 from juki.v1 import lookup_pb2

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
 from juki.audit.head import HeadSigning
-from juki.audit.port import AuditRecord, Outcome
+from juki.audit.port import AuditRecord
 from juki.domain.legal_basis import AffairReference, Field, SearchKey
+from juki.domain.outcome import Outcome
 
 MakeRecord = Callable[..., AuditRecord]
 

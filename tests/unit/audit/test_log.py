@@ -14,11 +14,12 @@ import pytest
 from juki.audit.encoding import decode, encode
 from juki.audit.head import HeadSigning, read_head
 from juki.audit.log import FileAuditLog
-from juki.audit.port import AuditLog, AuditPosition, AuditRecord, AuditUnavailable, Outcome
+from juki.audit.port import AuditLog, AuditPosition, AuditRecord, AuditUnavailable
 from juki.audit.segment import GENESIS, MAX_RECORD_BYTES, read_frames, read_header, segments
 from juki.audit.verify import verify
 from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.domain.legal_basis import SearchKey
+from juki.domain.outcome import Outcome
 from juki.v1 import lookup_pb2
 
 MakeRecord = Callable[..., AuditRecord]
