@@ -10,11 +10,11 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import select
 
+from cs_gateway.group import Written
 from cs_gateway.intake import Intake
 from cs_gateway.progress import Progress, Standing
 from cs_gateway.store import GatewayStore
 from cs_gateway.tables import DISPUTE
-from cs_gateway.writer import Written
 from juki.domain.codes import LocalGovernmentCode
 from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.rpc.call import current_identity

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cs_gateway.epoch import EpochStarted, EpochStarter
+from cs_gateway.group import Written
 from cs_gateway.signing import StreamSigner
 from cs_gateway.store import open_store
-from cs_gateway.writer import Written
 from juki.domain.change import ChangeReason
 from juki.domain.errors import JukiError, Reason
 from juki.store.engine import open_engine

@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
 from cs_gateway.gateway import Gateway, GatewayOptions
+from cs_gateway.group import Written
 from cs_gateway.progress import Standing
 from cs_gateway.replenishment import PoolMarks
 from cs_gateway.tables import CODE_REQUEST, DISPUTE, RECEIPT
-from cs_gateway.writer import Written
 from juki.domain.change import ChangeReason
 from juki.domain.codes import LocalGovernmentCode
 from juki.domain.errors import Reason
