@@ -3,32 +3,86 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import random
 import signal
 import sys
 import threading
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from prometheus_client import CollectorRegistry
+from sqlalchemy import Engine
 
-from cs_gateway.composition import open_parts
 from cs_gateway.config import GatewayConfiguration
 from cs_gateway.drop_folder import DropFolder
 from cs_gateway.drop_store import DropStore
-from cs_gateway.gateway import Gateway
+from cs_gateway.gateway import Gateway, GatewayOptions
 from cs_gateway.probes import gateway_probes
+from cs_gateway.receipts import CertifiedReceipts
+from cs_gateway.replenishment import PoolMarks
 from cs_gateway.service import ALLOWED_CALLERS, RAW_METHODS, SERVICE, RegisterService
+from cs_gateway.upstream import PrefectureClient
 from juki.config import load_config
-from juki.custody.tls import server_credentials
+from juki.custody.client import CustodyClient
+from juki.custody.tls import channel_credentials, server_credentials
+from juki.domain.codes import LocalGovernmentCode
 from juki.log import configure_logging
 from juki.rpc.call import current_request_id
+from juki.rpc.channel import open_channel
 from juki.rpc.health import HealthMonitor, HealthReportServicer
 from juki.rpc.metrics_http import serve_metrics
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
-from juki.store.engine import now_microseconds
+from juki.store.engine import migrate, now_microseconds, open_engine
 from juki.v1 import health_pb2_grpc, register_pb2_grpc
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayParts:
+    """Real objects behind the gateway's ports."""
+
+    options: GatewayOptions
+    custody: CustodyClient
+    engine: Engine
+    upstream: PrefectureClient
+    verify: CertifiedReceipts
+    roots_pem: bytes
+
+
+def open_parts(config: GatewayConfiguration, stack: ExitStack) -> GatewayParts:
+    """Opens custody, database (migrated) and the channel to the prefecture; `stack` closes them."""
+    roots_pem = config.roots_pem.read_bytes()
+    roots = [
+        certificate.public_bytes(Encoding.DER)
+        for certificate in x509.load_pem_x509_certificates(roots_pem)
+    ]
+    custody = stack.enter_context(CustodyClient(config.custody_socket))
+    engine = open_engine(config.database_url)
+    stack.callback(engine.dispose)
+    migrate(engine, "gateway")
+    channel = open_channel(
+        config.upstream.address,
+        config.upstream.server_name,
+        channel_credentials(custody, roots_pem),
+    )
+    stack.callback(channel.close)
+    return GatewayParts(
+        options=GatewayOptions(
+            municipality=LocalGovernmentCode(config.municipality),
+            trust_domain=config.trust_domain,
+            wards=config.wards,
+            marks=PoolMarks(config.low_water, config.target),
+        ),
+        custody=custody,
+        engine=engine,
+        upstream=PrefectureClient(channel),
+        verify=CertifiedReceipts(roots, lambda: datetime.datetime.now(datetime.UTC)),
+        roots_pem=roots_pem,
+    )
 
 
 def serve(config: GatewayConfiguration, stop: threading.Event) -> None:

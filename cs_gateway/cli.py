@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cs_gateway.composition import GatewayParts, open_parts
+from cs_gateway.__main__ import GatewayParts, open_parts
 from cs_gateway.config import GatewayConfiguration
 from cs_gateway.drop_store import DropStore
 from cs_gateway.epoch import EpochStarter

@@ -7,11 +7,12 @@ from typing import Final
 
 import structlog
 
+from cs_gateway.group import Designation
 from cs_gateway.ports import Upstream
 from cs_gateway.progress import Progress
 from cs_gateway.records import Resident
 from cs_gateway.store import GatewayStore
-from cs_gateway.writer import Designation, StreamWriter
+from cs_gateway.writer import StreamWriter
 from juki.domain.codes import IndividualNumber
 from juki.domain.errors import JukiError, Reason
 

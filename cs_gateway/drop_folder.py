@@ -37,6 +37,7 @@ _LOG: Final = structlog.get_logger(__name__)
 SUFFIX: Final = ".jsonl"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 MAX_LINES: Final = 1_000_000
+_MAX_NAME: Final = 200
 _LINES_AT_ONCE: Final = 512
 _CHUNKS_UNDER_WAY: Final = 2
 
@@ -91,17 +92,25 @@ class DropFolder:
         Raises:
             JukiError: What stands in the way for now (custody, database, codes); the file stays and
                 is resumed where it was.
+            OSError: A file could not be read or removed; the others were taken in.
         """
         with os.scandir(self._directory) as entries:
             names = sorted(
                 entry.name
                 for entry in entries
-                if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False)
+                if _is_ours(entry.name) and entry.is_file(follow_symlinks=False)
             )
+        unreadable: OSError | None = None
         for name in names:
             if self._stopping.is_set():
                 break
-            self._take_in(self._directory / name)
+            try:
+                self._take_in(self._directory / name)
+            except OSError as error:
+                # A file that cannot be read or removed does not hold up the others.
+                unreadable = error
+        if unreadable is not None:
+            raise unreadable
         return len(names)
 
     def _take_in(self, path: Path) -> None:
@@ -212,6 +221,19 @@ class DropFolder:
         else:
             path.unlink()
         _sync_directory(self._directory)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a name ends as it must, and can be kept: UTF-8, at most 200 characters."""
+    return name.endswith(SUFFIX) and len(name) <= _MAX_NAME and _is_utf_8(name)
+
+
+def _is_utf_8(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _lines(file: BinaryIO) -> int:

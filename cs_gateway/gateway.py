@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import Final
 
+import structlog
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
@@ -26,8 +28,10 @@ from cs_gateway.store import open_store
 from cs_gateway.worker import Worker
 from cs_gateway.writer import StreamWriter
 from juki.domain.codes import LocalGovernmentCode
-from juki.domain.errors import Reason
+from juki.domain.errors import JukiError, Reason
 from juki.store.engine import now_microseconds
+
+_LOG: Final = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class Gateway:
             upstream=upstream,
             metrics=self.metrics,
         )
-        relay = Relay(
+        self._relay = Relay(
             municipality=municipality,
             prefecture_identity=options.prefecture_identity,
             outbox=self.outbox,
@@ -121,7 +125,7 @@ class Gateway:
             municipality, self.store, self.writer, upstream, self.progress
         )
         self._workers = [
-            Worker("relay", relay.work, failed=self._failed),
+            Worker("relay", self._relay.work, failed=self._failed),
             Worker("returns", returns.work, wake=upstream.close_returns, failed=self._failed),
             Worker("replenishment", replenishment.work, wake=self.pool.wake, failed=self._failed),
             Worker("designation", designation.work, failed=self._failed),
@@ -133,7 +137,15 @@ class Gateway:
         self._workers.append(folder.worker(poll_seconds))
 
     def start(self) -> None:
-        """Starts every thread."""
+        """Starts every thread.
+
+        Asks the prefecture first whether it holds more of the stream; without its answer the
+        gateway works on, since events must not wait for the network.
+        """
+        try:
+            self._relay.check_head()
+        except JukiError as error:
+            _LOG.warning("head_not_confirmed", reason=error.reason.value)
         self.writer.start()
         for worker in self._workers:
             worker.start()

@@ -18,9 +18,10 @@ import structlog
 
 from cs_gateway.code_pool import CodePool
 from cs_gateway.events import EventChecker, PreparedEvent
+from cs_gateway.group import Written
 from cs_gateway.metrics import GatewayMetrics
 from cs_gateway.ports import Upstream
-from cs_gateway.writer import StreamWriter, Written
+from cs_gateway.writer import StreamWriter
 from juki.domain.codes import IndividualNumber
 from juki.domain.errors import JukiError, Reason
 from juki.v1 import register_pb2

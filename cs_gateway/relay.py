@@ -51,8 +51,32 @@ class Relay:
         self._epoch = standing.prefecture_epoch
         self._sequence = standing.prefecture_through
         self._certificates_sent: list[bytes] = []
+        self._head_checked = False
         self._oldest_issued_at: int | None = None
         metrics.oldest_unacknowledged.set_function(self._age_of_oldest)
+
+    def check_head(self) -> None:
+        """Makes sure that the prefecture holds no more of the stream than was issued here.
+
+        It does after this gateway was restored from a backup: then a new epoch must be started
+        (`cs_gateway.epoch`) before another event is taken in.
+
+        Raises:
+            JukiError: EPOCH_SUPERSEDED, and the stream is halted; UPSTREAM_UNAVAILABLE.
+        """
+        held = self._upstream.get_stream_head(self._municipality)
+        standing = self._progress.standing
+        digest = self._outbox.digest(held.epoch, held.sequence)
+        ahead = (held.epoch, held.sequence) > (standing.epoch, standing.issued_through)
+        # A digest of an earlier epoch may be unknown here: the new epoch's start said so.
+        differs = digest is not None and held.digest != digest
+        if held.epoch and (ahead or differs):
+            _LOG.critical("prefecture_holds_more", sequence=held.sequence, hint="start a new epoch")
+            self._halt(Reason.EPOCH_SUPERSEDED)
+            raise JukiError(
+                Reason.EPOCH_SUPERSEDED, "the prefecture holds more than this gateway issued"
+            )
+        self._head_checked = True
 
     def work(self) -> None:
         """Sends the next run and stores its receipts; returns at once or within a second.
@@ -60,6 +84,8 @@ class Relay:
         Raises:
             JukiError: The run could not be handed over; the next round tries again.
         """
+        if not self._head_checked:
+            self.check_head()
         version = self._progress.version
         run = self._outbox.run_after(self._epoch, self._sequence)
         if run is None:

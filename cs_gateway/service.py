@@ -10,16 +10,16 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import select
 
+from cs_gateway.group import Written
 from cs_gateway.intake import Intake
 from cs_gateway.progress import Progress, Standing
 from cs_gateway.store import GatewayStore
 from cs_gateway.tables import DISPUTE
-from cs_gateway.writer import Written
 from juki.domain.codes import LocalGovernmentCode
 from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.rpc.call import current_identity
 from juki.rpc.identity import Identity, IdentityKind
-from juki.v1 import notification_pb2, register_pb2, register_pb2_grpc
+from juki.v1 import errors_pb2, notification_pb2, register_pb2, register_pb2_grpc
 
 SERVICE: Final = "juki.v1.ResidentRegisterService"
 RAW_METHODS: Final = frozenset({f"{SERVICE}/RecordEvents"})
@@ -148,7 +148,7 @@ class RegisterService(register_pb2_grpc.ResidentRegisterServiceServicer):
         if written.refusal is not None:
             return register_pb2.EventOutcome(
                 event_id=event_id,
-                refusal=f"ERROR_REASON_{written.refusal.value}",
+                refusal=errors_pb2.ErrorReason.Value(f"ERROR_REASON_{written.refusal.value}"),
             )
         return register_pb2.EventOutcome(
             event_id=event_id,

@@ -165,7 +165,7 @@ class GatewayStore:
         residents: dict[bytes, Resident] = {}
         with self.read() as connection:
             if event_keys:
-                for row in connection.execute(_EVENTS, {"keys": event_keys}):
+                for row in connection.execute(_EVENTS, {"keys": event_keys}).all():
                     taken[bytes(row.event_key)] = TakenEvent(
                         bytes(row.content), bytes(row.record_key), row.epoch, row.sequence
                     )
@@ -174,7 +174,7 @@ class GatewayStore:
                 (_RESIDENTS_BY_CODE, code_keys),
             ):
                 if keys:
-                    for found in connection.execute(statement, {"keys": keys}):
+                    for found in connection.execute(statement, {"keys": keys}).all():
                         resident = self._resident(found)
                         residents[resident.record_key] = resident
         return taken, residents

@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import (
     Boolean,
     Column,
+    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -19,12 +20,27 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    false,
 )
 
 from juki.store.engine import BIG
 
 METADATA: Final = MetaData()
+
+
+class Bytes(LargeBinary):
+    """A binary column whose values reach the driver, and come back, as they are.
+
+    Both drivers take and give `bytes`; wrapping each value costs a tenth of the intake's time.
+    """
+
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        """Nothing to do."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        """Nothing to do."""
+
 
 GATEWAY_STATE: Final = Table(
     "gateway_state",
@@ -33,8 +49,8 @@ GATEWAY_STATE: Final = Table(
     Column("municipality", String(6), nullable=False),
     Column("epoch", BIG, nullable=False),
     Column("sequence", BIG, nullable=False),
-    Column("digest", LargeBinary, nullable=False),
-    Column("wrapped_data_key", LargeBinary, nullable=False),
+    Column("digest", Bytes, nullable=False),
+    Column("wrapped_data_key", Bytes, nullable=False),
     Column("prefecture_epoch", BIG, nullable=False),
     Column("prefecture_through", BIG, nullable=False),
     Column("nation_epoch", BIG, nullable=False),
@@ -47,11 +63,11 @@ GATEWAY_STATE: Final = Table(
 RESIDENT: Final = Table(
     "resident",
     METADATA,
-    Column("record_key", LargeBinary, primary_key=True),
-    Column("code_key", LargeBinary, nullable=False),
-    Column("information", LargeBinary, nullable=False),
+    Column("record_key", Bytes, primary_key=True),
+    Column("code_key", Bytes, nullable=False),
+    Column("information", Bytes, nullable=False),
     Column("state", Integer, nullable=False),
-    Column("last_digest", LargeBinary, nullable=False),
+    Column("last_digest", Bytes, nullable=False),
     Column("number_pending", Boolean, nullable=False),
     Index("ix_resident_code_key", "code_key"),
     Index("ix_resident_number_pending", "number_pending"),
@@ -63,18 +79,18 @@ OUTBOX: Final = Table(
     METADATA,
     Column("epoch", BIG, primary_key=True, autoincrement=False),
     Column("sequence", BIG, primary_key=True, autoincrement=False),
-    Column("digest", LargeBinary, nullable=False),
+    Column("digest", Bytes, nullable=False),
     Column("issued_at", BIG, nullable=False),
-    Column("envelope", LargeBinary, nullable=False),
+    Column("envelope", Bytes, nullable=False),
 )
 """Every notification ever issued, as a sealed `SignedNotification`."""
 
 REGISTER_EVENT: Final = Table(
     "register_event",
     METADATA,
-    Column("event_key", LargeBinary, primary_key=True),
-    Column("content", LargeBinary, nullable=False),
-    Column("record_key", LargeBinary, nullable=False),
+    Column("event_key", Bytes, primary_key=True),
+    Column("content", Bytes, nullable=False),
+    Column("record_key", Bytes, nullable=False),
     Column("epoch", BIG, nullable=False),
     Column("sequence", BIG, nullable=False),
 )
@@ -85,8 +101,8 @@ RECOVERED: Final = Table(
     METADATA,
     Column("epoch", BIG, primary_key=True, autoincrement=False),
     Column("sequence", BIG, primary_key=True, autoincrement=False),
-    Column("content_key", LargeBinary, nullable=False),
-    Column("record_key", LargeBinary, nullable=False),
+    Column("content_key", Bytes, nullable=False),
+    Column("record_key", Bytes, nullable=False),
     Column("record_known", Boolean, nullable=False),
 )
 """Notifications fetched back from the prefecture whose register events are not known again yet."""
@@ -94,8 +110,8 @@ RECOVERED: Final = Table(
 CODE_POOL: Final = Table(
     "code_pool",
     METADATA,
-    Column("code_key", LargeBinary, primary_key=True),
-    Column("code", LargeBinary, nullable=False),
+    Column("code_key", Bytes, primary_key=True),
+    Column("code", Bytes, nullable=False),
     Column("allotted_at", BIG, nullable=False),
     Column("used_at", BIG),
     Column("voided_at", BIG),
@@ -120,7 +136,7 @@ RECEIPT: Final = Table(
     Column("epoch", BIG, primary_key=True, autoincrement=False),
     Column("last_sequence", BIG, primary_key=True, autoincrement=False),
     Column("first_sequence", BIG, primary_key=True, autoincrement=False),
-    Column("signed_receipt", LargeBinary, nullable=False),
+    Column("signed_receipt", Bytes, nullable=False),
     Column("arrived_at", BIG, nullable=False),
 )
 """Signed receipts, tier "prefecture" or "nation"."""
@@ -130,7 +146,7 @@ DISPUTE: Final = Table(
     METADATA,
     Column("position", BIG, primary_key=True),
     Column("dispute_id", String(128), nullable=False, unique=True),
-    Column("report", LargeBinary, nullable=False),
+    Column("report", Bytes, nullable=False),
     Column("resolved", Boolean, nullable=False),
 )
 """Dispute reports as last told; they name notifications, not persons."""
@@ -161,7 +177,6 @@ QUARANTINED_LINE: Final = Table(
     Column("file_id", BIG, ForeignKey("drop_file.id"), primary_key=True, autoincrement=False),
     Column("line_number", BIG, primary_key=True, autoincrement=False),
     Column("reason", String(64), nullable=False),
-    Column("line", LargeBinary, nullable=False),
-    Column("exported", Boolean, nullable=False, server_default=false()),
+    Column("line", Bytes, nullable=False),
 )
 """Refused lines of drop files, sealed, until an operator exports them."""

@@ -17,7 +17,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner
 
+from cs_gateway.cli import app
 from juki.custody.client import CustodyClient
 from juki.custody.port import SIGNING
 from juki.custody.tls import channel_credentials, server_credentials
@@ -256,3 +258,33 @@ def test_only_the_municipalitys_own_register_may_call(network: Network) -> None:
             with pytest.raises(grpc.RpcError) as refused:
                 stub.RecordEvents(_births(0, 1), timeout=10)
             assert reason_of(refused.value) is Reason.IDENTITY_NOT_PERMITTED
+
+
+def test_an_operator_sees_the_standing_and_exports_refused_lines(
+    network: Network, tmp_path: Path
+) -> None:
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    (drop / "a.jsonl").write_bytes(b"not JSON\n")
+    with network.gateway() as (_, address), network.stub(address) as stub:
+        stub.RecordEvents(_births(0, 2), timeout=30)
+        _follow_until_known_nationally(stub, 4)
+    assert not (drop / "a.jsonl").exists()
+    config = str(network.configuration())
+    runner = CliRunner()
+    status = runner.invoke(app, ["status", "--config", config])
+    assert status.exit_code == 0, status.output
+    assert "nation" in status.output
+    output = tmp_path / "lines.jsonl"
+    export = ["quarantine", "export", "--config", config, "--file-id", "1", "--output", str(output)]
+    assert "a.jsonl" in runner.invoke(app, ["quarantine", "list", "--config", config]).output
+    assert runner.invoke(app, [*export, "--forget"]).exit_code == 0
+    assert output.read_bytes() == b"not JSON\n"
+    assert "a.jsonl" not in runner.invoke(app, ["quarantine", "list", "--config", config]).output
+    start = ["new-epoch", "--config", config, "--reason", "exercise", "--operator", "op-7"]
+    started = runner.invoke(app, start)
+    assert "epoch 2 begins; 0 notifications fetched back" in started.output
+    with network.gateway() as (_, address), network.stub(address) as stub:
+        [outcome] = stub.RecordEvents(_births(9, 1), timeout=30).outcomes
+        assert (outcome.notification.epoch, outcome.notification.sequence) == (2, 2)
+        _follow_until_known_nationally(stub, 2)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cs_gateway.epoch import EpochStarted, EpochStarter
+from cs_gateway.group import Written
 from cs_gateway.signing import StreamSigner
 from cs_gateway.store import open_store
-from cs_gateway.writer import Written
 from juki.domain.change import ChangeReason
 from juki.domain.errors import JukiError, Reason
 from juki.store.engine import open_engine
@@ -133,10 +133,24 @@ def test_no_code_of_the_restored_pool_is_ever_given_again(restored: Restored) ->
     assert not {int(code) for code in new} & pool_before
 
 
-def test_a_restored_gateway_without_a_new_epoch_stops_taking_in_events(restored: Restored) -> None:
+def test_a_restored_gateway_takes_in_nothing_before_its_new_epoch(restored: Restored) -> None:
+    restored.running.start()
+    with pytest.raises(JukiError) as refused:
+        _take(restored.running, register_event("x1", "x1", ChangeReason.BIRTH))
+    assert refused.value.reason is Reason.EPOCH_SUPERSEDED
+    restored.running.stop()
+    assert restored.new_epoch().epoch == 2
+    restored.running.start()
+    [outcome] = _take(restored.running, register_event("x1", "x1", ChangeReason.BIRTH))
+    assert (outcome.refusal, outcome.epoch) == (None, 2)
+
+
+def test_events_taken_in_unseen_after_a_restore_are_found_to_contradict(restored: Restored) -> None:
+    restored.prefecture.available = False
     restored.running.start()
     _take(restored.running, register_event("x1", "x1", ChangeReason.BIRTH))
-    for _ in range(100):
+    restored.prefecture.available = True
+    for _ in range(300):
         try:
             _take(restored.running, register_event("x2", "x2", ChangeReason.BIRTH))
         except JukiError as error:

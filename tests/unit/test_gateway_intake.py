@@ -18,8 +18,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from cs_gateway import places
+from cs_gateway.group import Written
 from cs_gateway.tables import OUTBOX
-from cs_gateway.writer import Written
 from juki.domain.change import ChangeReason, RecordState, next_state
 from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.domain.envelope import GENESIS_DIGEST, notification_digest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,10 +13,10 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
 from cs_gateway.gateway import Gateway, GatewayOptions
+from cs_gateway.group import Written
 from cs_gateway.progress import Standing
 from cs_gateway.replenishment import PoolMarks
 from cs_gateway.tables import CODE_REQUEST, DISPUTE, RECEIPT
-from cs_gateway.writer import Written
 from juki.domain.change import ChangeReason
 from juki.domain.codes import LocalGovernmentCode
 from juki.domain.errors import Reason
@@ -74,6 +75,14 @@ class Running:
             register_event(f"e{n}", f"r{n}", ChangeReason.BIRTH) for n in range(first, self.count)
         ]
         return self.gateway.intake.hand_in(events, "rpc").wait(20)
+
+    def wait_for_failure(self, reason: Reason) -> None:
+        name, labels = "juki_gateway_relay_failures_total", {"reason": reason.value}
+        for _ in range(300):
+            if self.registry.get_sample_value(name, labels):
+                return
+            self.gateway.progress.wait(self.gateway.progress.version, 0.1)
+        raise AssertionError("it did not fail")
 
     def wait(self, condition: Callable[[Standing], bool], seconds: float = 20) -> Standing:
         progress = self.gateway.progress
@@ -202,16 +211,46 @@ def test_a_receipt_that_somebody_else_signed_is_not_believed(
     stranger = pretended_signer("spiffe://pref13.juki.example/server")
     prefecture.signer = dataclasses.replace(stranger, identity=PREFECTURE)
     running.births(1)
-    reason = {"reason": Reason.SIGNATURE_INVALID.value}
-    for _ in range(200):
-        seen = running.registry.get_sample_value("juki_gateway_relay_failures_total", reason)
-        if seen:
-            break
-        running.gateway.progress.wait(running.gateway.progress.version, 0.1)
-    assert seen
+    running.wait_for_failure(Reason.SIGNATURE_INVALID)
     assert running.gateway.progress.standing.prefecture_through == 0
     prefecture.signer = pretended_signer(PREFECTURE)
     running.wait(lambda s: s.prefecture_through >= 1)
+
+
+def test_a_receipt_for_other_content_than_was_sent_is_not_believed(
+    running: Running, prefecture: FakePrefecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.wait(lambda s: s.codes_available >= 50)
+    honest = prefecture._receipt
+
+    def dishonest(*arguments: Any) -> notification_pb2.Receipt:
+        receipt = honest(*arguments)
+        receipt.last_digest = bytes(32)
+        return receipt
+
+    monkeypatch.setattr(prefecture, "_receipt", dishonest)
+    running.births(1)
+    running.wait_for_failure(Reason.TAMPERING_DETECTED)
+    standing = running.gateway.progress.standing
+    assert (standing.prefecture_through, standing.nation_through) == (0, 0)
+
+
+def test_a_national_receipt_for_other_content_is_not_believed(
+    running: Running, prefecture: FakePrefecture
+) -> None:
+    nation, prefecture.nation = prefecture.nation, None
+    running.births(1)
+    running.wait(lambda s: s.prefecture_through == s.issued_through == 2)
+    prefecture.nation = nation
+    held = dict(prefecture.held)
+    prefecture.held[1, 2] = notification_pb2.SignedNotification(notification=b"other")
+    prefecture.send_back_national_receipt(1, 1, 2)
+    running.wait_for_failure(Reason.TAMPERING_DETECTED)
+    assert running.gateway.progress.standing.nation_through == 0
+    prefecture._returns.clear()
+    prefecture.held = held
+    prefecture.send_back_national_receipt(1, 1, 2)
+    running.wait(lambda s: s.nation_through == 2)
 
 
 def test_disputes_flow_back_and_are_marked_when_resolved(

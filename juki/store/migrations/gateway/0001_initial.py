@@ -136,7 +136,6 @@ def _create_drop_tables() -> None:
         sa.Column("line_number", BIG, primary_key=True, autoincrement=False),
         sa.Column("reason", sa.String(64), nullable=False),
         sa.Column("line", sa.LargeBinary, nullable=False),
-        sa.Column("exported", sa.Boolean, nullable=False, server_default=sa.false()),
     )
 
 
