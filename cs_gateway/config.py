@@ -33,9 +33,6 @@ class GatewayConfiguration(Configuration):
     municipality: str
     """Local government code; a designated city is one municipality."""
 
-    wards: frozenset[str] = frozenset()
-    """Codes of a designated city's wards, which stand in addresses."""
-
     trust_domain: str = "juki.example"
     listen_address: str
     """Host and port for the resident register; port 0 takes a free one."""

@@ -11,6 +11,7 @@ from juki.domain.change import ChangeKind, ChangeReason
 from juki.domain.codes import IndividualNumber, LocalGovernmentCode, ResidentRecordCode
 from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.domain.four_items import Address, BirthDate, FourItems, PersonName, Sex
+from juki.domain.municipalities import municipality_directory
 from juki.store.sealing import Sealer
 from juki.v1 import identification_pb2, register_pb2
 
@@ -79,17 +80,9 @@ class PreparedEvent:
 class EventChecker:
     """Checks events of one municipality's register against the domain's rules."""
 
-    def __init__(
-        self, municipality: LocalGovernmentCode, sealer: Sealer, wards: frozenset[str] = frozenset()
-    ) -> None:
-        """`wards` are the local government codes of a designated city's wards.
-
-        When none are given, a designated city (body code 100 to 199) takes addresses in any ward
-        code of its prefecture.
-        """
+    def __init__(self, municipality: LocalGovernmentCode, sealer: Sealer) -> None:
         self._municipality = municipality
         self._sealer = sealer
-        self._wards = wards
         self._known_addresses: dict[str, LocalGovernmentCode] = {}
 
     def prepare(self, event: register_pb2.RegisterEvent) -> PreparedEvent:
@@ -147,8 +140,8 @@ class EventChecker:
         if known is not None:
             return known
         code = LocalGovernmentCode(digits)
-        own = self._municipality
-        if code != own and code.digits not in self._wards and (self._wards or not _ward(own, code)):
+        # In a designated city the ward's code stands in the address.
+        if municipality_directory().keeper_of(code) != self._municipality:
             raise InvalidValue("the address lies outside the municipality")
         self._known_addresses[digits] = code
         return code
@@ -179,11 +172,6 @@ class EventChecker:
                 raise InvalidValue("a municipality of a move is given for an event that is none")
             if LocalGovernmentCode(digits) == self._municipality:
                 raise InvalidValue("a move leads from the municipality to itself")
-
-
-def _ward(own: LocalGovernmentCode, code: LocalGovernmentCode) -> bool:
-    designated = "100" <= own.digits[2:5] <= "199"
-    return designated and code.prefecture == own.prefecture and "101" <= code.digits[2:5] <= "199"
 
 
 def _check_ids(event: register_pb2.RegisterEvent) -> None:

@@ -40,7 +40,6 @@ class GatewayOptions:
 
     municipality: LocalGovernmentCode
     trust_domain: str = "juki.example"
-    wards: frozenset[str] = frozenset()
     marks: PoolMarks = field(default_factory=PoolMarks)
 
     @property
@@ -89,7 +88,7 @@ class Gateway:
         )
         self.intake = Intake(
             municipality=municipality,
-            checker=EventChecker(options.municipality, self.store.sealer, options.wards),
+            checker=EventChecker(options.municipality, self.store.sealer),
             pool=self.pool,
             writer=self.writer,
             upstream=upstream,
@@ -158,4 +157,4 @@ class Gateway:
         self.writer.close()
 
     def _failed(self, reason: Reason) -> None:
-        self.metrics.relay_failures.labels(reason.value).inc()
+        self.metrics.worker_failures.labels(reason.value).inc()

@@ -49,9 +49,9 @@ class GatewayMetrics:
             "Current records without an Individual Number.",
             registry=registry,
         )
-        self.relay_failures = Counter(
-            "juki_gateway_relay_failures",
-            "Failed calls of the prefecture by reason.",
+        self.worker_failures = Counter(
+            "juki_gateway_worker_failures",
+            "Failures of the gateway's workers (relay, returns, codes, numbers) by reason.",
             ["reason"],
             registry=registry,
         )

@@ -19,7 +19,8 @@ from juki.domain.codes import LocalGovernmentCode
 from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.rpc.call import current_identity
 from juki.rpc.identity import Identity, IdentityKind
-from juki.v1 import errors_pb2, notification_pb2, register_pb2, register_pb2_grpc
+from juki.rpc.reasons import reason_number
+from juki.v1 import notification_pb2, register_pb2, register_pb2_grpc
 
 SERVICE: Final = "juki.v1.ResidentRegisterService"
 RAW_METHODS: Final = frozenset({f"{SERVICE}/RecordEvents"})
@@ -148,7 +149,7 @@ class RegisterService(register_pb2_grpc.ResidentRegisterServiceServicer):
         if written.refusal is not None:
             return register_pb2.EventOutcome(
                 event_id=event_id,
-                refusal=errors_pb2.ErrorReason.Value(f"ERROR_REASON_{written.refusal.value}"),
+                refusal=reason_number(written.refusal),
             )
         return register_pb2.EventOutcome(
             event_id=event_id,

@@ -45,7 +45,9 @@ def load_config(path: Path, model: type[ConfigurationT]) -> ConfigurationT:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        # A mistyped key is both unknown and missing: it is named as it was written.
+        first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
         key = ".".join(str(part) for part in first["loc"])
         raise _invalid(path, f"key {key}: {first['type']}", key=key, rule=first["type"]) from None
 

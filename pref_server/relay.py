@@ -20,8 +20,9 @@ from juki.register.archive import read_run
 from juki.register.returns import ReturnBox
 from juki.register.signers import SignerDirectory, check_signature, split_der
 from juki.rpc.errors import details_of, raise_from_rpc
+from juki.rpc.reasons import reason_of_number
 from juki.store.sealing import Sealer
-from juki.v1 import errors_pb2, intake_pb2, intake_pb2_grpc, notification_pb2
+from juki.v1 import intake_pb2, intake_pb2_grpc, notification_pb2
 
 _RUN: Final = 500
 _CALL_SECONDS: Final = 30.0
@@ -187,9 +188,8 @@ class Relay:
         if taken:
             self._keep(stream, run[:taken], response)
         if response.HasField("refusal"):
-            name = errors_pb2.ErrorReason.Name(response.refusal.reason)
             raise JukiError(
-                Reason(name.removeprefix("ERROR_REASON_")), "the nation refused a notification"
+                reason_of_number(response.refusal.reason), "the nation refused a notification"
             )
 
     def _certificates_for(self, run: list[notification_pb2.SignedNotification]) -> list[bytes]:

@@ -96,16 +96,21 @@ def running_custody(files: HostFiles) -> Iterator[RunningCustody]:
             close(custody.process)
 
 
-@pytest.fixture(scope="session")
-def trust_domain(tmp_path_factory: pytest.TempPathFactory) -> TrustDomain:
+def new_trust_domain(directory: Path) -> TrustDomain:
     """The nation, Shizuoka with one municipality, Tokyo without any, and one agency."""
     plan = ProvisioningPlan(
-        directory=tmp_path_factory.mktemp("domain"),
+        directory=directory,
         prefectures=(Prefecture("22", ("221309",)), Prefecture("13", ())),
         agencies=("pension",),
     )
     provision(plan)
     return TrustDomain(plan)
+
+
+@pytest.fixture(scope="session")
+def trust_domain(tmp_path_factory: pytest.TempPathFactory) -> TrustDomain:
+    """A trust domain whose custody of 221309 may run for the whole session."""
+    return new_trust_domain(tmp_path_factory.mktemp("domain"))
 
 
 @pytest.fixture(scope="session")

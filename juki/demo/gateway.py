@@ -12,7 +12,8 @@ import grpc
 
 from juki.domain.errors import JukiError, Reason
 from juki.localnet.network import LocalNetwork
-from juki.v1 import errors_pb2, register_pb2, register_pb2_grpc
+from juki.rpc.reasons import reason_of_number
+from juki.v1 import register_pb2, register_pb2_grpc
 
 
 @dataclass
@@ -65,8 +66,7 @@ class Register:
         )
         for outcome in response.outcomes:
             if outcome.refusal:
-                name = errors_pb2.ErrorReason.Name(outcome.refusal)
-                raise JukiError(Reason(name.removeprefix("ERROR_REASON_")), "an event was refused")
+                raise JukiError(reason_of_number(outcome.refusal), "an event was refused")
         return list(response.outcomes)
 
     def event(self, event_id: str) -> register_pb2.GetEventResponse:

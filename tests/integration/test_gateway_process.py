@@ -33,7 +33,7 @@ from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import IdentityKind
 from juki.rpc.server import JukiServer, ServerSettings
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc, register_pb2, register_pb2_grpc
-from tests.custody_fixtures import REPOSITORY, TrustDomain, running_custody
+from tests.custody_fixtures import REPOSITORY, TrustDomain, new_trust_domain, running_custody
 from tests.gateway_fixtures import MUNICIPALITY, register_event
 from tests.prefecture_fixture import (
     NATION,
@@ -108,7 +108,7 @@ class Network:
         try:
             first = process.stdout.readline()
             assert first, (self.directory / "stderr").read_text()
-            yield process, json.loads(first)["address"]
+            yield process, f"127.0.0.1:{json.loads(first)['port']}"
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) in (0, -signal.SIGKILL)
@@ -125,11 +125,17 @@ class Network:
             yield register_pb2_grpc.ResidentRegisterServiceStub(channel)
 
 
+@pytest.fixture(scope="module")
+def own_domain(tmp_path_factory: pytest.TempPathFactory) -> TrustDomain:
+    """Not the session's: its custody of the gateway may be running."""
+    return new_trust_domain(tmp_path_factory.mktemp("domain"))
+
+
 @pytest.fixture
-def network(trust_domain: TrustDomain, tmp_path: Path) -> Iterator[Network]:
+def network(own_domain: TrustDomain, tmp_path: Path) -> Iterator[Network]:
     with ExitStack() as stack:
         custodies = {
-            host: stack.enter_context(running_custody(trust_domain.files(host))).client
+            host: stack.enter_context(running_custody(own_domain.files(host))).client
             for host in (
                 "national",
                 "pref22",
@@ -147,7 +153,7 @@ def network(trust_domain: TrustDomain, tmp_path: Path) -> Iterator[Network]:
         allowed = frozenset({IdentityKind.CS_GATEWAY})
         server = JukiServer(
             ServerSettings(address="127.0.0.1:0"),
-            server_credentials(custodies["pref22"], trust_domain.roots_pem),
+            server_credentials(custodies["pref22"], own_domain.roots_pem),
             {
                 "juki.v1.NotificationIntakeService": allowed,
                 "juki.v1.CodeService": allowed,
@@ -165,7 +171,7 @@ def network(trust_domain: TrustDomain, tmp_path: Path) -> Iterator[Network]:
         stack.callback(server.stop, 0)
         stack.callback(prefecture.close_returns)
         yield Network(
-            domain=trust_domain,
+            domain=own_domain,
             directory=tmp_path,
             gateway_custody=custodies[f"cs-{MUNICIPALITY}"],
             register_custody=custodies[f"cs-{MUNICIPALITY}-register"],

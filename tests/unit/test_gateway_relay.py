@@ -77,7 +77,7 @@ class Running:
         return self.gateway.intake.hand_in(events, "rpc").wait(20)
 
     def wait_for_failure(self, reason: Reason) -> None:
-        name, labels = "juki_gateway_relay_failures_total", {"reason": reason.value}
+        name, labels = "juki_gateway_worker_failures_total", {"reason": reason.value}
         for _ in range(300):
             if self.registry.get_sample_value(name, labels):
                 return
