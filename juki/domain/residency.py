@@ -127,36 +127,61 @@ def derive(claims: Iterable[Claim]) -> Residency:
 
     An entry that names the municipality the person came from, on or after that municipality's own
     entry, takes the person over from it: its deletion is still to come, and the two do not conflict.
+    This holds too when the person has moved on or died there since.
     """
     held = sorted(claims, key=lambda c: c.municipality)
     standing = [c for c in held if c.stands]
+    ended = [c for c in held if not c.stands]
     if not standing:
-        return _without_standing_claim(held)
-    died = [c for c in held if c.state is RecordState.DIED]
+        return _of_ended(ended)
+    if len(held) == 1:
+        return Residency(ResidencyStatus.RESIDENT, standing[0].municipality)
+    remaining = _contending(standing, ended)
+    if not remaining:
+        return _of_ended(ended)
+    died = [c for c in ended if c.state is RecordState.DIED]
     if died:
-        involved = sorted({c.municipality for c in (*standing, *died)})
-        return Residency(
-            ResidencyStatus.DISPUTED, "", DisputeReason.CLAIM_AFTER_DEATH, tuple(involved)
-        )
-    taken_over = {
-        old.municipality
-        for old in standing
-        for new in standing
-        if new.moved_from == old.municipality != new.municipality
-        and new.entered_on >= old.entered_on
-    }
-    remaining = [c for c in standing if c.municipality not in taken_over]
+        involved = tuple(sorted(c.municipality for c in (*remaining, *died)))
+        return Residency(ResidencyStatus.DISPUTED, "", DisputeReason.CLAIM_AFTER_DEATH, involved)
     if len(remaining) == 1:
-        status = ResidencyStatus.PENDING_TRANSFER if taken_over else ResidencyStatus.RESIDENT
+        moving = len(standing) > 1
+        status = ResidencyStatus.PENDING_TRANSFER if moving else ResidencyStatus.RESIDENT
         return Residency(status, remaining[0].municipality)
-    disputing = tuple(c.municipality for c in (remaining or standing))
+    disputing = tuple(c.municipality for c in remaining)
     return Residency(ResidencyStatus.DISPUTED, "", DisputeReason.TWO_CLAIMS, disputing)
 
 
-def _without_standing_claim(held: list[Claim]) -> Residency:
-    died = [c for c in held if c.state is RecordState.DIED]
+def _takes_over(new: Claim, old: Claim) -> bool:
+    """Whether the person went from `old`, which stands, to `new`, which may have ended since."""
+    if new.moved_from != old.municipality or new.municipality == old.municipality:
+        return False
+    if new.state is RecordState.DELETED:
+        # An entry undone ex officio moved nobody.
+        return False
+    if new.stands or old.moved_from != new.municipality:
+        return new.entered_on >= old.entered_on
+    # There and back: on one and the same day the claim that stands is the later.
+    return new.entered_on > old.entered_on
+
+
+def _contending(standing: list[Claim], ended: list[Claim]) -> list[Claim]:
+    """Those of the standing claims that nobody took over.
+
+    Claims entered on one day that take each other over in a circle contend with one another.
+    """
+    first = [c for c in standing if not any(_takes_over(other, c) for other in (*standing, *ended))]
+    settled = [*ended, *first]
+    unsettled = [c for c in standing if c not in first]
+    while following := [c for c in unsettled if any(_takes_over(s, c) for s in settled)]:
+        settled += following
+        unsettled = [c for c in unsettled if c not in following]
+    return [c for c in standing if c in first or c in unsettled]
+
+
+def _of_ended(ended: list[Claim]) -> Residency:
+    died = [c for c in ended if c.state is RecordState.DIED]
     last = max(
-        died or held,
+        died or ended,
         key=lambda c: (c.deleted_on or datetime.date.min, c.entered_on, c.municipality),
     )
     if last.state is RecordState.DIED:
