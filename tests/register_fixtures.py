@@ -55,10 +55,10 @@ class Nation:
         self.numbers = NumberMaker(
             engine, self.sealer, mac or (lambda messages: self.custody.mac("", messages))
         )
-        self.signers = SignerDirectory([root.certificate], lambda: datetime.datetime.now(datetime.UTC))
-        self.register = PersonRegister(
-            self.sealer, NationalCodeRegistry() if knows_codes else None
+        self.signers = SignerDirectory(
+            [root.certificate], lambda: datetime.datetime.now(datetime.UTC)
         )
+        self.register = PersonRegister(self.sealer, NationalCodeRegistry() if knows_codes else None)
         self.disputes = DisputeBook()
         self.intake = NotificationIntake(
             engine=engine,
@@ -85,9 +85,7 @@ class Nation:
         allotted = self.pool.allot(municipality, secrets.token_hex(16), count)
         return [code.digits for code in allotted]
 
-    def submit(
-        self, stream: Stream, *signed: notification_pb2.SignedNotification
-    ) -> Submission:
+    def submit(self, stream: Stream, *signed: notification_pb2.SignedNotification) -> Submission:
         """Hands a run of a stream over; all that the stream ever signed where none is given."""
         request = intake_pb2.SubmitNotificationsRequest(
             notifications=signed or stream.sent, certificates=stream.certificates
@@ -102,9 +100,7 @@ def root() -> MemoryRoot:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> str | URL:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str | URL:
     """An empty database of either kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'register.sqlite'}"

@@ -155,13 +155,14 @@ def _takes_over(new: Claim, old: Claim) -> bool:
     """Whether the person went from `old`, which stands, to `new`, which may have ended since."""
     if new.moved_from != old.municipality or new.municipality == old.municipality:
         return False
-    if new.state is RecordState.DELETED:
-        # An entry undone ex officio moved nobody.
+    if new.entered_on < old.entered_on:
         return False
-    if new.stands or old.moved_from != new.municipality:
-        return new.entered_on >= old.entered_on
-    # There and back: on one and the same day the claim that stands is the later.
-    return new.entered_on > old.entered_on
+    if new.stands:
+        return True
+    # An entry undone ex officio moved nobody; and who came back after it ended is here.
+    return new.state is not RecordState.DELETED and (
+        new.deleted_on is None or new.deleted_on > old.entered_on
+    )
 
 
 def _contending(standing: list[Claim], ended: list[Claim]) -> list[Claim]:
@@ -178,10 +179,20 @@ def _contending(standing: list[Claim], ended: list[Claim]) -> list[Claim]:
     return [c for c in standing if c in first or c in unsettled]
 
 
+def _came_from(new: Claim, old: Claim) -> bool:
+    """Whether the person went from `old`, which has ended, to `new`."""
+    return (
+        new.moved_from == old.municipality != new.municipality
+        and old.deleted_on is not None
+        and new.entered_on >= old.deleted_on
+    )
+
+
 def _of_ended(ended: list[Claim]) -> Residency:
     died = [c for c in ended if c.state is RecordState.DIED]
+    left_last = [c for c in ended if not any(_came_from(other, c) for other in ended)]
     last = max(
-        died or ended,
+        died or left_last or ended,
         key=lambda c: (c.deleted_on or datetime.date.min, c.entered_on, c.municipality),
     )
     if last.state is RecordState.DIED:
