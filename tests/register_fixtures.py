@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from national_server.code_pool import CodePool
 from national_server.codes_service import NationalCodeRegistry
 from national_server.numbers import Mac, NumberMaker
 from national_server.reports import GovernorReports
-from tests.memory_custody import MemoryRoot
+from tests.memory_custody import MemoryCustody, MemoryRoot
 from tests.postgres_fixture import make_database
 from tests.stream import Stream
 
@@ -45,10 +45,12 @@ class Nation:
         *,
         knows_codes: bool = True,
         mac: Mac | None = None,
+        custody: MemoryCustody | None = None,
     ) -> None:
+        """`custody` is that of an earlier process on the same database, for a restart."""
         self.engine = engine
         self.root = root
-        self.custody = root.custody(national_identity(DOMAIN))
+        self.custody = custody or root.custody(national_identity(DOMAIN))
         self.sealer = open_sealer(engine, self.custody)
         self.returns = ReturnBox(engine)
         self.pool = CodePool(engine, self.sealer, self.custody.random)
@@ -120,6 +122,3 @@ def engine(database_url: str | URL) -> Iterator[Engine]:
 def nation(engine: Engine, root: MemoryRoot) -> Nation:
     """A nation whose register is empty."""
     return Nation(engine, root)
-
-
-NationMaker = Callable[..., Nation]

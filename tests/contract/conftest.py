@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """Fixtures of the contract tests."""
 
 from tests.custody_fixtures import provisioned_host, trust_domain
@@ -10,3 +11,11 @@ __all__ = [
     "provisioned_host",
     "trust_domain",
 ]
+=======
+"""Fixtures of the store's contract suite: everything runs over SQLite and over PostgreSQL."""
+
+from tests.postgres_fixture import postgres_server
+from tests.register_fixtures import database_url, engine, nation, root
+
+__all__ = ["database_url", "engine", "nation", "postgres_server", "root"]
+>>>>>>> 9f2de36 (Contract suite of the store over SQLite and PostgreSQL: migrations, intake, codes and numbers)
