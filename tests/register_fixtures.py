@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, Engine
 
+from hsm.plan import Prefecture, ProvisioningPlan
+from juki.custody.port import INDIVIDUAL_NUMBER
 from juki.register.data_key import open_sealer
 from juki.register.disputes import DisputeBook
 from juki.register.intake import NotificationIntake, Submission
@@ -23,16 +25,35 @@ from national_server.code_pool import CodePool
 from national_server.codes_service import NationalCodeRegistry
 from national_server.numbers import Mac, NumberMaker
 from national_server.reports import GovernorReports
-from tests.memory_custody import MemoryCustody, MemoryRoot
+from tests.memory_custody import MemoryCustody, MemoryNetwork
 from tests.postgres_fixture import make_database
 from tests.stream import Stream
 
 DOMAIN = "juki.example"
+MUNICIPALITIES = {"22": ("221309", "221007"), "13": ("131016",), "01": ("011002",)}
 
 
 def identity_of(municipality: str) -> str:
     """A gateway's URI identity in the tests' trust domain."""
     return gateway_identity(municipality, DOMAIN)
+
+
+class Hosts:
+    """Custody in memory of the nation, three prefectures and their municipalities."""
+
+    def __init__(self) -> None:
+        network = MemoryNetwork()
+        plan = ProvisioningPlan(
+            Path(),
+            tuple(Prefecture(code, own) for code, own in MUNICIPALITIES.items()),
+            trust_domain=DOMAIN,
+        )
+        self.roots_der = network.roots_der
+        self._custody = {host.identity: MemoryCustody(network, host) for host in plan.hosts()}
+
+    def custody(self, identity: str) -> MemoryCustody:
+        """The custody of the host with this URI identity."""
+        return self._custody[identity]
 
 
 class Nation:
@@ -41,7 +62,7 @@ class Nation:
     def __init__(
         self,
         engine: Engine,
-        root: MemoryRoot,
+        hosts: Hosts,
         *,
         knows_codes: bool = True,
         mac: Mac | None = None,
@@ -49,17 +70,17 @@ class Nation:
     ) -> None:
         """`custody` is that of an earlier process on the same database, for a restart."""
         self.engine = engine
-        self.root = root
-        self.custody = custody or root.custody(national_identity(DOMAIN))
+        self.hosts = hosts
+        self.custody = custody or hosts.custody(national_identity(DOMAIN))
         self.sealer = open_sealer(engine, self.custody)
         self.returns = ReturnBox(engine)
         self.pool = CodePool(engine, self.sealer, self.custody.random)
         self.numbers = NumberMaker(
-            engine, self.sealer, mac or (lambda messages: self.custody.mac("", messages))
+            engine,
+            self.sealer,
+            mac or (lambda messages: self.custody.mac(INDIVIDUAL_NUMBER, messages)),
         )
-        self.signers = SignerDirectory(
-            [root.certificate], lambda: datetime.datetime.now(datetime.UTC)
-        )
+        self.signers = SignerDirectory(hosts.roots_der, lambda: datetime.datetime.now(datetime.UTC))
         self.register = PersonRegister(self.sealer, NationalCodeRegistry() if knows_codes else None)
         self.disputes = DisputeBook()
         self.intake = NotificationIntake(
@@ -75,8 +96,8 @@ class Nation:
         )
 
     def stream(self, municipality: str) -> Stream:
-        """The stream of a municipality whose key the root certified."""
-        return Stream(municipality, self.root.custody(identity_of(municipality)))
+        """The stream of a municipality of the plan."""
+        return Stream(municipality, self.hosts.custody(identity_of(municipality)))
 
     def code(self, municipality: str) -> str:
         """A fresh code of the municipality's pool."""
@@ -96,9 +117,9 @@ class Nation:
 
 
 @pytest.fixture(scope="session")
-def root() -> MemoryRoot:
-    """The tests' root."""
-    return MemoryRoot()
+def hosts() -> Hosts:
+    """The network's keys."""
+    return Hosts()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -119,6 +140,6 @@ def engine(database_url: str | URL) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def nation(engine: Engine, root: MemoryRoot) -> Nation:
+def nation(engine: Engine, hosts: Hosts) -> Nation:
     """A nation whose register is empty."""
-    return Nation(engine, root)
+    return Nation(engine, hosts)

@@ -31,7 +31,7 @@ class ResidencyStatus(IntEnum):
     """Deleted ex officio, entered nowhere."""
 
     DISPUTED = 6
-    """Two municipalities claim the person, or one claims a person who died in another (Art. 30-8)."""
+    """Two municipalities claim the person, or one claims who died in another (Art. 30-8)."""
 
 
 class DisputeReason(IntEnum):
@@ -126,7 +126,7 @@ def derive(claims: Iterable[Claim]) -> Residency:
     """The residency that a person's claims add up to; at least one claim is needed.
 
     An entry that names the municipality the person came from, on or after that municipality's own
-    entry, takes the person over from it: its deletion is still to come, and the two do not conflict.
+    entry, takes the person over from it: its deletion is still to come; the two do not conflict.
     This holds too when the person has moved on or died there since.
     """
     held = sorted(claims, key=lambda c: c.municipality)

@@ -1,7 +1,7 @@
 """Whether two persons of the register may turn out to be one, and what their claims then are.
 
-A person entered elsewhere under a new code, before the code change is known here, stands as a person
-of their own until the change arrives and joins the two.
+A person entered elsewhere under a new code, before the code change is known here, stands as a
+person of their own until the change arrives and joins the two.
 """
 
 from __future__ import annotations

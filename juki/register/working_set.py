@@ -88,7 +88,7 @@ class WorkingSet:
         return Person(self._take_ordinal(self._connection))
 
     def keep(self, person: Person, held: HeldClaim, codes: Sequence[bytes], number: bytes) -> None:
-        """Keeps the claim of a change, and that its codes and its number (if any) are the person's."""
+        """Keeps the claim of a change; its codes and its number, if any, are the person's."""
         ordinal = person.ordinal
         for code in codes:
             if self._by_code.get(code) != ordinal:

@@ -1,4 +1,4 @@
-"""Codes and numbers over a real database: each given once, to one person, also under concurrency."""
+"""Codes and numbers over a real database: each given once, also under concurrency."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from juki.domain.errors import JukiError, Reason
 from national_server import tables as t
 from national_server.code_pool import CodePool
 from national_server.numbers import NumberMaker, body_of
-from tests.memory_custody import MemoryRoot
-from tests.register_fixtures import Nation
+from tests.register_fixtures import Hosts, Nation
 from tests.stream import information
 
 HERE, THERE = "221309", "221007"
@@ -85,16 +84,16 @@ def test_a_value_that_would_favour_some_codes_is_drawn_again(nation: Nation) -> 
 def test_a_crash_during_an_allotment_leaves_nothing_of_it(
     nation: Nation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Crash(Exception):
+    class CrashError(Exception):
         pass
 
     def crash(_code: ResidentRecordCode) -> bytes:
-        raise Crash
+        raise CrashError
 
     with monkeypatch.context() as patched:
         patched.setattr(nation.pool, "_draw_unused", lambda *_: [ResidentRecordCode.from_body(1)])
         patched.setattr(nation.pool, "_blind", crash)
-        with pytest.raises(Crash):
+        with pytest.raises(CrashError):
             nation.pool.allot(HERE, "request", 1)
     assert count(nation.engine, t.allotment) == count(nation.engine, t.allotted_code) == 0
     assert len(nation.pool.allot(HERE, "request", 3)) == 3
@@ -148,9 +147,9 @@ class Colliding:
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one request", "one by one"])
 def test_a_number_that_somebody_has_is_passed_over_by_counting_on(
-    engine: Engine, root: MemoryRoot, together: bool
+    engine: Engine, hosts: Hosts, together: bool
 ) -> None:
-    nation = Nation(engine, root, mac=Colliding(2))
+    nation = Nation(engine, hosts, mac=Colliding(2))
     codes = nation.pool.allot(HERE, "request", 6)
     if together:
         numbers = nation.numbers.make(HERE, codes)
@@ -161,7 +160,7 @@ def test_a_number_that_somebody_has_is_passed_over_by_counting_on(
     assert nation.numbers.make(HERE, codes) == numbers
 
 
-def test_a_mac_without_a_fair_part_is_passed_over(engine: Engine, root: MemoryRoot) -> None:
+def test_a_mac_without_a_fair_part_is_passed_over(engine: Engine, hosts: Hosts) -> None:
     unfair = b"\xff" * 32
 
     def mac(messages: Sequence[bytes]) -> list[bytes]:
@@ -171,7 +170,7 @@ def test_a_mac_without_a_fair_part_is_passed_over(engine: Engine, root: MemoryRo
         ]
 
     assert body_of(unfair) is None
-    nation = Nation(engine, root, mac=mac)
+    nation = Nation(engine, hosts, mac=mac)
     (code,) = nation.pool.allot(HERE, "request", 1)
     (number,) = nation.numbers.make(HERE, [code])
     assert number == IndividualNumber.from_body(

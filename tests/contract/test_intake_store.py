@@ -21,8 +21,7 @@ from juki.register.disputes import open_disputes
 from juki.register.intake import Committed, read_position
 from juki.register.states import all_states, state_of
 from juki.v1 import intake_pb2, notification_pb2
-from tests.memory_custody import MemoryRoot
-from tests.register_fixtures import Nation
+from tests.register_fixtures import Hosts, Nation
 from tests.stream import Stream, information
 
 HERE, THERE = "221309", "221007"
@@ -72,7 +71,7 @@ def test_a_run_is_stored_applied_and_receipted(nation: Nation) -> None:
     assert receipt.last_digest == stream.digest
     signer = verify_chain(
         list(submission.response.certificates),
-        [nation.root.certificate],
+        nation.hosts.roots_der,
         receipt.received_at.ToDatetime().astimezone(),
         receipt.issuer,
     )
@@ -108,7 +107,7 @@ def test_a_run_that_overlaps_what_is_held_gets_old_and_new_receipts(nation: Nati
 def test_receipts_outlive_the_process(nation: Nation, engine: Engine) -> None:
     stream = nation.stream(HERE)
     first = nation.submit(stream, *births(nation, stream, 2))
-    reborn = Nation(engine, nation.root, custody=nation.custody)
+    reborn = Nation(engine, nation.hosts, custody=nation.custody)
     reborn.signers.load(engine)
     request = intake_pb2.SubmitNotificationsRequest(notifications=stream.sent)
     again = reborn.intake.submit(request, HERE)
@@ -227,7 +226,7 @@ def test_a_code_change_that_comes_after_the_entry_elsewhere_joins_the_two(
         assert connection.scalar(select(t.person_merge.c.into)) == state.ordinal
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """Something broke between two statements."""
 
 
@@ -255,11 +254,11 @@ def test_a_crash_between_statements_leaves_nothing_and_wastes_no_ordinal(
 
     def crash_after(*arguments: object) -> object:
         genuine(*arguments)
-        raise Crash
+        raise CrashError
 
     with monkeypatch.context() as patched:
         patched.setattr(target, name, crash_after)
-        with pytest.raises(Crash):
+        with pytest.raises(CrashError):
             nation.submit(there, *run)
     assert contents(nation.engine) == before
     submission = nation.submit(there, *run)
@@ -388,7 +387,7 @@ def test_a_follower_begins_after_its_cursor_and_sees_its_own_items_only(nation: 
 
 
 def test_a_signer_of_another_root_is_refused(nation: Nation) -> None:
-    foreign = MemoryRoot().custody("spiffe://pref22.juki.example/cs/221309")
+    foreign = Hosts().custody("spiffe://pref22.juki.example/cs/221309")
     stream = Stream(HERE, foreign)
     assert refusal(nation, stream, *births(nation, stream, 1)).reason is (
         Reason.UNKNOWN_SIGNING_KEY

@@ -1,9 +1,9 @@
 """The register in the end is the same however the streams of municipalities interleave.
 
 Each municipality's own order is kept; across municipalities there is none (invariant 3). Left out
-of the stories is only a municipality that contradicts itself: that enters a person under a new code while
-its own record of them under the former one stands. Either the entry or the code change is disputed
-then, whichever comes later.
+of the stories is only a municipality that contradicts itself: that enters a person under a new code
+while its own record of them under the former one stands. Either the entry or the code change is
+disputed then, whichever comes later.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from juki.store.engine import migrate, open_engine
 from juki.v1 import notification_pb2
 from national_server.codes_service import NationalCodeRegistry
 from tests.life_stories import MUNICIPALITIES, Life, R, Stock, Story, stories
-from tests.memory_custody import MemoryRoot
-from tests.register_fixtures import Nation
+from tests.register_fixtures import Hosts, Nation
 
 CODES_EACH = 40
 EXAMPLES = 60
@@ -111,7 +110,7 @@ class Registers:
 def registers() -> Iterator[Registers]:
     engine = open_engine("sqlite://")
     migrate(engine, "national")
-    yield Registers(Nation(engine, MemoryRoot()))
+    yield Registers(Nation(engine, Hosts()))
     engine.dispose()
 
 
@@ -212,7 +211,7 @@ def test_a_number_carried_under_a_new_code_leads_to_the_same_person(
     registers: Registers, nation: bool
 ) -> None:
     *in_a, in_b = moved(registers, number=True).changes
-    # The nation knows at once which code the number was made for; a prefecture when it is designated.
+    # The nation knows which code the number was made for; a prefecture once it is designated.
     first = ending(registers, [in_b, in_a[0]], nation=nation)[0]
     assert len(first) == (1 if nation else 2)
     assert ending(registers, [in_b, *in_a[:2]], nation=nation) == (
@@ -258,7 +257,7 @@ def test_a_municipality_cannot_change_one_of_its_residents_codes_to_anothers(
 def test_a_second_code_given_by_mistake_is_undone_ex_officio(
     registers: Registers, nation: bool
 ) -> None:
-    """B took a person who moved in from A for a first-time resident, then restored the true code."""
+    """B took a person from A for a first-time resident, then restored the true code."""
     story, life = Story(), Life("甲", home=A)
     code = life.code = story.fresh_code(registers.stock, A)
     story.tell(life, A, R.BIRTH)
