@@ -158,7 +158,9 @@ class NotificationIntake:
                     raise JukiError(
                         Reason.INVALID_FIELD, "a run is of one municipality and one epoch"
                     )
-                signer = self._signers.find(signed.key_id, identity, request.certificates)
+                signer = signers.get(signed.key_id)
+                if signer is None:
+                    signer = self._signers.find(signed.key_id, identity, request.certificates)
                 digest = notification_digest(signed.notification)
                 check_signature(signer, digest, signed.signature)
                 verified.append(_verified(signed, notification, digest))

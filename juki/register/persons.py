@@ -151,7 +151,10 @@ class _Run:
         )
         if isinstance(following, DisputeReason):
             return following
-        conflict = self._check_number(person, change, keys) or self._join(person, change, keys)
+        others = self._others_shown(person, change, keys)
+        conflict = self._check_number(person, others, change, keys) or self._join(
+            person, others, change
+        )
         if conflict is not None:
             return conflict
         codes = [keys.code]
@@ -189,8 +192,22 @@ class _Run:
             return self._work.holder_of_code(made_for)
         return holder
 
+    def _others_shown(self, person: Person, change: RecordChange, keys: _Keys) -> list[Person]:
+        """Who the change shows to be the same person, entered elsewhere before it was known."""
+        other = None
+        if change.reason.kind is ChangeKind.CODE_CHANGE:
+            other = self._work.holder_of_code(keys.code)
+        elif keys.number and self._work.made_for.get(keys.number, keys.code) == keys.code:
+            other = self._work.holder_of_number(keys.number)
+        if other is None or other is person:
+            return []
+        if change.reason.kind in (ChangeKind.CODE_CHANGE, ChangeKind.NUMBER_CHANGE):
+            return [other]
+        # Where each has a number already, the one may have been written for the other's.
+        return [other] if change.reason in _CARRYING and not self._work.has_number(person) else []
+
     def _check_number(
-        self, person: Person, change: RecordChange, keys: _Keys
+        self, person: Person, others: list[Person], change: RecordChange, keys: _Keys
     ) -> DisputeReason | None:
         if not keys.number:
             return None
@@ -201,26 +218,15 @@ class _Run:
         if holder is None:
             own = made_for in (None, keys.code) or change.reason in _CARRYING
             return None if own else DisputeReason.NUMBER_NOT_GENERATED
-        if holder in (person, *self._to_join(change, keys)):
+        if holder is person or holder in others:
             return None
         known = self._work.holder_of_number(keys.number) is not None
         return DisputeReason.NUMBER_TAKEN if known else DisputeReason.NUMBER_NOT_GENERATED
 
-    def _to_join(self, change: RecordChange, keys: _Keys) -> list[Person]:
-        """Whom the change shows to be the same person: entered elsewhere before it was known."""
-        found = []
-        if change.reason.kind is ChangeKind.CODE_CHANGE:
-            found.append(self._work.holder_of_code(keys.code))
-        elif change.reason.kind is ChangeKind.NUMBER_CHANGE and (
-            self._work.made_for.get(keys.number, keys.code) == keys.code
-        ):
-            found.append(self._work.holder_of_number(keys.number))
-        return [person for person in found if person is not None]
-
-    def _join(self, person: Person, change: RecordChange, keys: _Keys) -> DisputeReason | None:
-        for other in self._to_join(change, keys):
-            if other is person:
-                continue
+    def _join(
+        self, person: Person, others: list[Person], change: RecordChange
+    ) -> DisputeReason | None:
+        for other in others:
             claims = joined_claims(person, other, change)
             if claims is None:
                 by_code = change.reason.kind is ChangeKind.CODE_CHANGE

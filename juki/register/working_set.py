@@ -83,6 +83,13 @@ class WorkingSet:
         ordinal = self._by_number.get(number)
         return None if ordinal is None else self._persons[ordinal]
 
+    def has_number(self, person: Person) -> bool:
+        """Whether any number is known as the person's."""
+        if person.ordinal in self._by_number.values():
+            return True
+        held = select(t.person_number.c.ordinal).where(t.person_number.c.ordinal == person.ordinal)
+        return self._connection.scalar(held.limit(1)) is not None
+
     def new_person(self) -> Person:
         """A person not yet known, kept once something of them is."""
         return Person(self._take_ordinal(self._connection))

@@ -269,3 +269,47 @@ def test_a_second_code_given_by_mistake_is_undone_ex_officio(
     in_a, in_b = story.changes[:2], story.changes[2:]
     for changes in (in_a + in_b, in_b + in_a):
         assert ending(registers, changes, nation=nation) == ([(ResidencyStatus.RESIDENT, B)], [])
+
+
+@both_tiers
+def test_numbers_exchanged_within_a_household_do_not_make_two_people_one(
+    registers: Registers, nation: bool
+) -> None:
+    story, one, other = Story(), Life("甲", home=A), Life("乙", home=A)
+    for life in (one, other):
+        life.code = story.fresh_code(registers.stock, A)
+        story.tell(life, A, R.MOVING_IN)
+        life.number = registers.stock.numbers[life.code]
+        story.tell(life, A, R.NUMBER_DESIGNATION)
+        story.tell(life, A, R.MOVING_OUT, moved_to=B)
+    one.number, other.number = other.number, one.number
+    for life in (one, other):
+        story.tell(life, B, R.MOVING_IN, moved_from=A)
+    assert ending(registers, story.changes, nation=nation) == (
+        [(ResidencyStatus.PENDING_TRANSFER, A)] * 2,
+        [notification_pb2.DISPUTE_REASON_NUMBER_TAKEN] * 2,
+    )
+
+
+@both_tiers
+def test_a_carried_number_leads_to_one_person_even_before_its_designation_is_known(
+    registers: Registers, nation: bool
+) -> None:
+    """Born in C, from there to A, where the code changed, and on to B, whose entry comes first."""
+    story, life, third = Story(), Life("甲"), MUNICIPALITIES[2]
+    life.code = story.fresh_code(registers.stock, third)
+    story.tell(life, third, R.BIRTH)
+    life.number = registers.stock.numbers[life.code]
+    story.tell(life, third, R.NUMBER_DESIGNATION)
+    story.tell(life, third, R.MOVING_OUT, moved_to=A)
+    story.tell(life, A, R.MOVING_IN, moved_from=third)
+    former, life.code = life.code, story.fresh_code(registers.stock, A)
+    story.tell(life, A, R.CODE_CHANGE_REQUEST, former_code=former)
+    story.tell(life, A, R.MOVING_OUT, moved_to=B)
+    story.tell(life, B, R.MOVING_IN, moved_from=A)
+    first, in_b = story.changes[0], story.changes[-1]
+    in_a, rest = story.changes[3:6], story.changes[1:3]
+    assert ending(registers, [in_b, first, *in_a, *rest], nation=nation) == (
+        [(ResidencyStatus.RESIDENT, B)],
+        [],
+    )
