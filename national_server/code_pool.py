@@ -75,11 +75,12 @@ class CodePool:
         ).first()
         if row is None:
             return None
-        if row.count != count:
+        held_count, sealed = row
+        if held_count != count:
             raise JukiError(
                 Reason.REQUEST_ID_REUSED, "the request id was used for another allotment"
             )
-        packed = self._sealer.open(bytes(row.codes_sealed), _place(municipality, request_id))
+        packed = self._sealer.open(bytes(sealed), _place(municipality, request_id))
         return [ResidentRecordCode.from_int(int(v)) for v in np.frombuffer(packed, dtype="<u8")]
 
     def _draw_unused(self, connection: Connection, count: int) -> list[ResidentRecordCode]:

@@ -12,16 +12,16 @@ from juki.domain.codes import ResidentRecordCode
 from juki.rpc.call import current_identity
 from juki.rpc.identity import Identity
 from juki.v1 import codes_pb2, codes_pb2_grpc
-from national_server.code_pool import CodePool, select_allotted
+from national_server.code_pool import CodePool, municipality_of_codes
 from national_server.numbers import NumberMaker, generated_codes
 
 
 class NationalCodeRegistry:
     """Answers the register from the nation's own tables of codes and numbers."""
 
-    def allotted(self, connection: Connection, code_blinds: set[bytes]) -> set[bytes]:
-        """Those of the codes that were allotted to some municipality."""
-        return select_allotted(connection, code_blinds)
+    def allotted(self, connection: Connection, code_blinds: set[bytes]) -> dict[bytes, str]:
+        """The municipality that each of the codes was allotted to; unknown codes are left out."""
+        return municipality_of_codes(connection, code_blinds)
 
     def generated(self, connection: Connection, number_blinds: set[bytes]) -> dict[bytes, bytes]:
         """For those of the numbers that were made: the blind code each was made from."""

@@ -46,7 +46,10 @@ class ChangeReason(IntEnum):
     @property
     def kind(self) -> ChangeKind:
         """The kind that the reason belongs to."""
-        return ChangeKind(self // 10)
+        return _KIND_OF_TENS[self // 10]
+
+
+_KIND_OF_TENS: Final = {int(kind): kind for kind in ChangeKind}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The envelope of notifications and receipts: what is hashed, what is signed, how a stream chains."""
+"""The envelope of notifications and receipts: what is hashed and signed, how a stream chains."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RECEIPT_PREFIX: Final = b"juki.v1.Receipt\0"
 
 
 def notification_digest(notification: bytes) -> bytes:
-    """SHA-256 over the domain prefix and the notification's bytes: signed, chained and referred to."""
+    """SHA-256 over the domain prefix and the notification's bytes: signed, chained, referred to."""
     return hashlib.sha256(_NOTIFICATION_PREFIX + notification).digest()
 
 

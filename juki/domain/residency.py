@@ -31,7 +31,7 @@ class ResidencyStatus(IntEnum):
     """Deleted ex officio, entered nowhere."""
 
     DISPUTED = 6
-    """Two municipalities claim the person, or one claims a person who died in another (Art. 30-8)."""
+    """Two municipalities claim the person, or one claims who died in another (Art. 30-8)."""
 
 
 class DisputeReason(IntEnum):
@@ -126,37 +126,73 @@ def derive(claims: Iterable[Claim]) -> Residency:
     """The residency that a person's claims add up to; at least one claim is needed.
 
     An entry that names the municipality the person came from, on or after that municipality's own
-    entry, takes the person over from it: its deletion is still to come, and the two do not conflict.
+    entry, takes the person over from it: its deletion is still to come; the two do not conflict.
+    This holds too when the person has moved on or died there since.
     """
     held = sorted(claims, key=lambda c: c.municipality)
     standing = [c for c in held if c.stands]
+    ended = [c for c in held if not c.stands]
     if not standing:
-        return _without_standing_claim(held)
-    died = [c for c in held if c.state is RecordState.DIED]
+        return _of_ended(ended)
+    if len(held) == 1:
+        return Residency(ResidencyStatus.RESIDENT, standing[0].municipality)
+    remaining = _contending(standing, ended)
+    if not remaining:
+        return _of_ended(ended)
+    died = [c for c in ended if c.state is RecordState.DIED]
     if died:
-        involved = sorted({c.municipality for c in (*standing, *died)})
-        return Residency(
-            ResidencyStatus.DISPUTED, "", DisputeReason.CLAIM_AFTER_DEATH, tuple(involved)
-        )
-    taken_over = {
-        old.municipality
-        for old in standing
-        for new in standing
-        if new.moved_from == old.municipality != new.municipality
-        and new.entered_on >= old.entered_on
-    }
-    remaining = [c for c in standing if c.municipality not in taken_over]
+        involved = tuple(sorted(c.municipality for c in (*remaining, *died)))
+        return Residency(ResidencyStatus.DISPUTED, "", DisputeReason.CLAIM_AFTER_DEATH, involved)
     if len(remaining) == 1:
-        status = ResidencyStatus.PENDING_TRANSFER if taken_over else ResidencyStatus.RESIDENT
+        moving = len(standing) > 1
+        status = ResidencyStatus.PENDING_TRANSFER if moving else ResidencyStatus.RESIDENT
         return Residency(status, remaining[0].municipality)
-    disputing = tuple(c.municipality for c in (remaining or standing))
+    disputing = tuple(c.municipality for c in remaining)
     return Residency(ResidencyStatus.DISPUTED, "", DisputeReason.TWO_CLAIMS, disputing)
 
 
-def _without_standing_claim(held: list[Claim]) -> Residency:
-    died = [c for c in held if c.state is RecordState.DIED]
+def _takes_over(new: Claim, old: Claim) -> bool:
+    """Whether the person went from `old`, which stands, to `new`, which may have ended since."""
+    if new.moved_from != old.municipality or new.municipality == old.municipality:
+        return False
+    if new.entered_on < old.entered_on:
+        return False
+    if new.stands:
+        return True
+    # An entry undone ex officio moved nobody; and who came back after it ended is here.
+    return new.state is not RecordState.DELETED and (
+        new.deleted_on is None or new.deleted_on > old.entered_on
+    )
+
+
+def _contending(standing: list[Claim], ended: list[Claim]) -> list[Claim]:
+    """Those of the standing claims that nobody took over.
+
+    Claims entered on one day that take each other over in a circle contend with one another.
+    """
+    first = [c for c in standing if not any(_takes_over(other, c) for other in (*standing, *ended))]
+    settled = [*ended, *first]
+    unsettled = [c for c in standing if c not in first]
+    while following := [c for c in unsettled if any(_takes_over(s, c) for s in settled)]:
+        settled += following
+        unsettled = [c for c in unsettled if c not in following]
+    return [c for c in standing if c in first or c in unsettled]
+
+
+def _came_from(new: Claim, old: Claim) -> bool:
+    """Whether the person went from `old`, which has ended, to `new`."""
+    return (
+        new.moved_from == old.municipality != new.municipality
+        and old.deleted_on is not None
+        and new.entered_on >= old.deleted_on
+    )
+
+
+def _of_ended(ended: list[Claim]) -> Residency:
+    died = [c for c in ended if c.state is RecordState.DIED]
+    left_last = [c for c in ended if not any(_came_from(other, c) for other in ended)]
     last = max(
-        died or held,
+        died or left_last or ended,
         key=lambda c: (c.deleted_on or datetime.date.min, c.entered_on, c.municipality),
     )
     if last.state is RecordState.DIED:

@@ -10,7 +10,7 @@ from juki.store.sealing import Sealer
 from juki.v1 import notification_pb2
 
 
-def read_run(
+def read_run(  # noqa: PLR0917 - a run's identity, in the order of its key
     engine: Engine, sealer: Sealer, municipality: str, epoch: int, first_sequence: int, limit: int
 ) -> list[notification_pb2.SignedNotification]:
     """Up to `limit` notifications of one epoch from `first_sequence` on, as they were received.

@@ -1,4 +1,4 @@
-"""A register's data keys: made once by the token, stored wrapped, unwrapped into memory at start."""
+"""The register's data key: made once by the token, stored wrapped, unwrapped at start."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class DisputeBook:
         outcome: Outcome,
         now: int,
     ) -> list[notification_pb2.DisputeReport]:
-        """Stores residencies and disputes after a run; returns the reports to send, found or resolved.
+        """Stores residencies and disputes after a run; returns the reports of those found or ended.
 
         `now` is in microseconds since 1970-01-01 UTC.
         """

@@ -1,4 +1,4 @@
-"""Intake of a run of one municipality's stream: verified, stored, applied, receipted, in one commit.
+"""Intake of a run of one municipality's stream: verified, applied, receipted, in one commit.
 
 The same at the prefecture and at the nation. A run is all of one municipality and epoch. What is
 held already is answered with its first receipt; the first refusal ends the run and leaves what
@@ -158,7 +158,9 @@ class NotificationIntake:
                     raise JukiError(
                         Reason.INVALID_FIELD, "a run is of one municipality and one epoch"
                     )
-                signer = self._signers.find(signed.key_id, identity, request.certificates)
+                signer = signers.get(signed.key_id)
+                if signer is None:
+                    signer = self._signers.find(signed.key_id, identity, request.certificates)
                 digest = notification_digest(signed.notification)
                 check_signature(signer, digest, signed.signature)
                 verified.append(_verified(signed, notification, digest))
@@ -213,7 +215,7 @@ class NotificationIntake:
         refusal: JukiError | None = None
         taken = 0
         try:
-            for taken, one in enumerate(verified):
+            for one in verified:
                 found = held.get((one.link.epoch, one.link.sequence))
                 if found is None:
                     position = follow(position, one.link)
@@ -226,7 +228,7 @@ class NotificationIntake:
                         "this sequence is held with another digest",
                         {"sequence": str(one.link.sequence)},
                     )
-            taken = len(verified)
+                taken += 1
         except JukiError as error:
             refusal = error
         return _SortedRun(_receipts(connection, receipt_ids), fresh, position, taken, refusal)
@@ -245,9 +247,11 @@ class NotificationIntake:
         if reports:
             self._deliver(connection, reports)
         receipt = self._make_receipt(municipality, fresh, outcome.disputed, now)
-        receipt_id = connection.execute(
-            insert(t.receipt).values(municipality=municipality, signed=receipt.SerializeToString())
-        ).inserted_primary_key[0]
+        receipt_id = connection.scalar(
+            insert(t.receipt)
+            .values(municipality=municipality, signed=receipt.SerializeToString())
+            .returning(t.receipt.c.id)
+        )
         connection.execute(
             insert(t.notification),
             [

@@ -1,53 +1,32 @@
 """Applies verified notifications to the persons of a register, a run at a time.
 
 Everything of a run is read in a few queries, decided in memory and written in a few statements, all
-inside the caller's transaction.
+inside the caller's transaction. The outcome rests on what each municipality said in its own order,
+not on how the streams of several municipalities happen to interleave: codes, code changes and
+numbers link records to persons whenever they come, and residencies are derived from claims alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, func, select
 
-from juki.domain.change import ChangeKind, ChangeReason, RecordState
-from juki.domain.residency import Claim, DisputeReason, Residency, apply_change, derive
+from juki.domain.change import ChangeKind, ChangeReason
+from juki.domain.residency import DisputeReason, apply_change, derive
 from juki.register import tables as t
+from juki.register.held import HeldClaim, Person, claim_place
+from juki.register.joining import joined_claims
 from juki.register.values import RecordChange
+from juki.register.working_set import CodeRegistry, WorkingSet
 from juki.store.sealing import Sealer
-from juki.store.upsert import upsert
 
+__all__ = ["CodeRegistry", "HeldClaim", "Outcome", "Person", "PersonRegister", "claim_place"]
 
-class CodeRegistry(Protocol):
-    """What the nation knows of the codes and numbers it gave out; a prefecture has none."""
-
-    def allotted(self, connection: Connection, code_blinds: set[bytes]) -> set[bytes]:
-        """Those of the codes that were allotted to some municipality."""
-
-    def generated(self, connection: Connection, number_blinds: set[bytes]) -> dict[bytes, bytes]:
-        """For those of the numbers that were generated: the blind code each was generated for."""
-
-
-@dataclass(slots=True)
-class HeldClaim:
-    """A claim with the identification information that its last notification gave."""
-
-    claim: Claim
-    epoch: int
-    sequence: int
-    information: bytes
-
-
-@dataclass(slots=True)
-class Person:
-    """A person as the register holds them, by their stable internal ordinal."""
-
-    ordinal: int
-    claims: dict[str, HeldClaim] = field(default_factory=dict)
-    residency: Residency | None = None
-    dispute_id: str | None = None
+_CARRYING: Final = frozenset({ChangeReason.MOVING_IN, ChangeReason.EX_OFFICIO_ENTRY})
+"""Entries of a person who brings their Individual Number along."""
 
 
 @dataclass(slots=True)
@@ -61,7 +40,7 @@ class Outcome:
     """Every person whose record was touched, with their residency derived anew."""
 
     merged: list[int]
-    """Ordinals that ceased to be, because a code change showed two to be one person."""
+    """Ordinals that ceased to be, because two persons were shown to be one."""
 
 
 class PersonRegister:
@@ -78,9 +57,12 @@ class PersonRegister:
     def apply(
         self, connection: Connection, run: Sequence[RecordChange | None], received_at: int
     ) -> Outcome:
-        """Applies a run of one municipality's changes, in order; `None` marks what is no change."""
-        work = _Run(self, connection, self._sealer, self._registry, received_at)
-        return work.apply(run)
+        """Applies a run of one municipality's changes, in order; `None` marks what is no change.
+
+        `received_at` is in microseconds since 1970-01-01 UTC.
+        """
+        work = WorkingSet(connection, self._sealer, self._registry, self.take_ordinal, received_at)
+        return _Run(work, self._sealer, knows_codes=self._registry is not None).apply(run)
 
     def take_ordinal(self, connection: Connection) -> int:
         """A new person's ordinal; ordinals rise and are never used twice."""
@@ -103,91 +85,61 @@ class PersonRegister:
         self._next_ordinal = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """A change's codes and number as blind values; empty where it has none."""
+
+    code: bytes
+    former_code: bytes
+    number: bytes
+
+
 class _Run:
-    def __init__(
-        self,
-        register: PersonRegister,
-        connection: Connection,
-        sealer: Sealer,
-        registry: CodeRegistry | None,
-        received_at: int,
-    ) -> None:
-        self._register = register
-        self._connection = connection
+    def __init__(self, work: WorkingSet, sealer: Sealer, *, knows_codes: bool) -> None:
+        self._work = work
         self._sealer = sealer
-        self._registry = registry
-        self._received_at = received_at
-        self._by_code: dict[bytes, int] = {}
-        self._by_number: dict[bytes, int] = {}
-        self._persons: dict[int, Person] = {}
-        self._touched: dict[int, Person] = {}
-        self._dirty_claims: dict[tuple[int, str], HeldClaim] = {}
-        self._new_codes: dict[bytes, int] = {}
-        self._new_numbers: dict[bytes, int] = {}
-        self._allotted: set[bytes] = set()
-        self._generated: dict[bytes, bytes] = {}
-        self._merged: list[int] = []
+        self._knows_codes = knows_codes
 
     def apply(self, run: Sequence[RecordChange | None]) -> Outcome:
-        changes = [change for change in run if change is not None]
-        disputed: dict[int, DisputeReason] = {}
-        blinds = {id(change): self._blinds(change) for change in changes}
-        self._load(changes, blinds)
-        for position, change in enumerate(run):
-            if change is None:
-                continue
-            reason = self._apply_one(change, *blinds[id(change)])
+        keyed = [
+            (position, change, self._keys(change))
+            for position, change in enumerate(run)
+            if change is not None and not change.impossible
+        ]
+        disputed = {
+            position: DisputeReason.IMPOSSIBLE_VALUE
+            for position, change in enumerate(run)
+            if change is not None and change.impossible
+        }
+        self._work.load(
+            {code for _, _, keys in keyed for code in (keys.code, keys.former_code) if code},
+            {keys.number for _, _, keys in keyed if keys.number},
+        )
+        for position, change, keys in keyed:
+            reason = self._apply_one(change, keys)
             if reason is not None:
                 disputed[position] = reason
-        for person in self._touched.values():
+        persons = self._work.write()
+        for person in persons:
             person.residency = derive(held.claim for held in person.claims.values())
-        self._write()
-        return Outcome(disputed, list(self._touched.values()), self._merged)
+        return Outcome(disputed, persons, self._work.merged)
 
-    def _blinds(self, change: RecordChange) -> tuple[bytes, bytes, bytes]:
+    def _keys(self, change: RecordChange) -> _Keys:
         blind = self._sealer.blind
-        return (
+        return _Keys(
             blind("code", change.code),
             blind("code", change.former_code) if change.former_code else b"",
             blind("number", change.number) if change.number else b"",
         )
 
-    def _load(
-        self, changes: Sequence[RecordChange], blinds: dict[int, tuple[bytes, bytes, bytes]]
-    ) -> None:
-        codes = {b for code, former, _ in blinds.values() for b in (code, former) if b}
-        numbers = {number for _, _, number in blinds.values() if number}
-        connection = self._connection
-        self._by_code = _select_map(connection, t.person_code, "code_blind", codes)
-        self._by_number = _select_map(connection, t.person_number, "number_blind", numbers)
-        self._load_persons({*self._by_code.values(), *self._by_number.values()})
-        if self._registry is not None:
-            self._allotted = self._registry.allotted(connection, codes)
-            self._generated = self._registry.generated(connection, numbers)
-
-    def _load_persons(self, ordinals: set[int]) -> None:
-        for chunk in _chunks(sorted(ordinals)):
-            for row in self._connection.execute(
-                select(t.claim).where(t.claim.c.ordinal.in_(chunk))
-            ):
-                person = self._persons.setdefault(row.ordinal, Person(row.ordinal))
-                person.claims[row.municipality] = _held(row, self._sealer)
-            statement = select(t.residency.c.ordinal, t.residency.c.dispute_id).where(
-                t.residency.c.ordinal.in_(chunk)
-            )
-            for ordinal, dispute_id in self._connection.execute(statement):
-                self._persons.setdefault(ordinal, Person(ordinal)).dispute_id = dispute_id
-
-    def _apply_one(
-        self, change: RecordChange, code: bytes, former: bytes, number: bytes
-    ) -> DisputeReason | None:
-        if change.impossible:
-            return DisputeReason.IMPOSSIBLE_VALUE
-        if self._registry is not None and code not in self._allotted:
+    def _apply_one(self, change: RecordChange, keys: _Keys) -> DisputeReason | None:
+        if self._knows_codes and not self._may_use_code(change, keys):
             return DisputeReason.CODE_NOT_ALLOTTED
-        person = self._resolve(change, code, former, number)
-        if isinstance(person, DisputeReason):
-            return person
+        person = self._find(change, keys)
+        if person is None:
+            if change.reason.kind is not ChangeKind.ENTRY:
+                return DisputeReason.NO_ENTRY
+            person = self._work.new_person()
         held = person.claims.get(change.municipality)
         following = apply_change(
             held.claim if held else None,
@@ -199,157 +151,85 @@ class _Run:
         )
         if isinstance(following, DisputeReason):
             return following
-        conflict = self._number_conflict(person, change, number)
-        if conflict is None and change.reason.kind is ChangeKind.CODE_CHANGE:
-            conflict = self._join_holder_of(code, person)
+        others = self._others_shown(person, change, keys)
+        conflict = self._check_number(person, others, change, keys) or self._join(
+            person, others, change
+        )
         if conflict is not None:
             return conflict
-        if self._by_code.get(code) != person.ordinal:
-            self._by_code[code] = self._new_codes[code] = person.ordinal
-        if number and number not in self._by_number:
-            self._by_number[number] = self._new_numbers[number] = person.ordinal
-        self._persons[person.ordinal] = self._touched[person.ordinal] = person
-        person.claims[change.municipality] = self._dirty_claims[
-            person.ordinal, change.municipality
-        ] = HeldClaim(following, change.epoch, change.sequence, change.information)
-        return None
-
-    def _resolve(
-        self, change: RecordChange, code: bytes, former: bytes, number: bytes
-    ) -> Person | DisputeReason:
-        key = former if change.reason.kind is ChangeKind.CODE_CHANGE else code
-        ordinal = self._by_code.get(key)
-        if ordinal is None and change.reason is ChangeReason.MOVING_IN and number:
-            # The code may have changed on the way by a notification that is still to come.
-            ordinal = self._by_number.get(number)
-        if ordinal is not None:
-            return self._persons[ordinal]
-        if change.reason.kind is not ChangeKind.ENTRY:
-            return DisputeReason.NO_ENTRY
-        return Person(self._register.take_ordinal(self._connection))
-
-    def _number_conflict(
-        self, person: Person, change: RecordChange, number: bytes
-    ) -> DisputeReason | None:
-        if not number:
-            return None
-        holder = self._by_number.get(number)
-        if holder is not None:
-            return None if holder == person.ordinal else DisputeReason.NUMBER_TAKEN
-        if self._registry is None or change.reason is ChangeReason.MOVING_IN:
-            # A carried number was generated for the person's first code, which may not be known yet.
-            known = self._registry is None or number in self._generated
-            return None if known else DisputeReason.NUMBER_NOT_GENERATED
-        generated_for = self._generated.get(number)
-        if generated_for is None:
-            return DisputeReason.NUMBER_NOT_GENERATED
-        own = generated_for == self._sealer.blind("code", change.code)
-        if own or self._by_code.get(generated_for) == person.ordinal:
-            return None
-        return DisputeReason.NUMBER_NOT_GENERATED
-
-    def _join_holder_of(self, code: bytes, person: Person) -> DisputeReason | None:
-        holder = self._by_code.get(code)
-        if holder is not None and holder != person.ordinal:
-            other = self._persons[holder]
-            if person.claims.keys() & other.claims.keys():
-                return DisputeReason.CODE_TAKEN
-            self._merge(other, person)
-        return None
-
-    def _merge(self, other: Person, person: Person) -> None:
-        """`other` was entered under the new code before the change that links it was known."""
-        connection, into = self._connection, person.ordinal
-        for municipality, held in other.claims.items():
-            person.claims[municipality] = self._dirty_claims[into, municipality] = held
-            self._dirty_claims.pop((other.ordinal, municipality), None)
-        for mapping in (self._by_code, self._by_number, self._new_codes, self._new_numbers):
-            for blind, ordinal in mapping.items():
-                if ordinal == other.ordinal:
-                    mapping[blind] = into
-        for table in (t.person_code, t.person_number):
-            connection.execute(
-                update(table).where(table.c.ordinal == other.ordinal).values(ordinal=into)
-            )
-        for table in (t.claim, t.residency):
-            connection.execute(delete(table).where(table.c.ordinal == other.ordinal))
-        connection.execute(
-            insert(t.person_merge).values(
-                merged=other.ordinal, into=into, merged_at=self._received_at
-            )
+        codes = [keys.code]
+        if change.reason in _CARRYING and keys.number in self._work.made_for:
+            # The number's own code is the person's too, though its notifications may be to come.
+            codes.append(self._work.made_for[keys.number])
+        self._work.keep(
+            person,
+            HeldClaim(following, change.epoch, change.sequence, change.information),
+            codes,
+            keys.number,
         )
-        self._touched.pop(other.ordinal, None)
-        self._merged.append(other.ordinal)
+        return None
 
-    def _write(self) -> None:
-        connection = self._connection
-        if self._new_codes:
-            upsert(
-                connection,
-                t.person_code,
-                [{"code_blind": b, "ordinal": o} for b, o in self._new_codes.items()],
-            )
-        if self._new_numbers:
-            upsert(
-                connection,
-                t.person_number,
-                [{"number_blind": b, "ordinal": o} for b, o in self._new_numbers.items()],
-            )
-        if self._dirty_claims:
-            upsert(
-                connection,
-                t.claim,
-                [self._claim_row(o, held) for (o, _), held in self._dirty_claims.items()],
-            )
+    def _may_use_code(self, change: RecordChange, keys: _Keys) -> bool:
+        owner = self._work.allotted_to.get(keys.code)
+        if change.reason is ChangeReason.CODE_CHANGE_REQUEST:
+            # The mayor picks one of those allotted to him (Art. 30-4): else two would become one.
+            return owner == change.municipality
+        return owner is not None
 
-    def _claim_row(self, ordinal: int, held: HeldClaim) -> dict[str, Any]:
-        claim = held.claim
-        return {
-            "ordinal": ordinal,
-            "municipality": claim.municipality,
-            "state": int(claim.state),
-            "entered_on": claim.entered_on,
-            "entered_by": int(claim.entered_by),
-            "moved_from": claim.moved_from,
-            "deleted_on": claim.deleted_on,
-            "moved_to": claim.moved_to,
-            "epoch": held.epoch,
-            "sequence": held.sequence,
-            "information_sealed": self._sealer.seal(
-                held.information,
-                claim_place(ordinal, claim.municipality, held.epoch, held.sequence),
-            ),
-        }
+    def _find(self, change: RecordChange, keys: _Keys) -> Person | None:
+        code = keys.former_code or keys.code
+        person = self._work.holder_of_code(code)
+        if person is None and change.reason in _CARRYING and keys.number:
+            # The code may have changed on the way by a notification that is still to come.
+            person = self._holder_of_number(keys.number)
+        return person
 
+    def _holder_of_number(self, number: bytes) -> Person | None:
+        """Who has the number, or the code that the nation generated it for."""
+        holder = self._work.holder_of_number(number)
+        made_for = self._work.made_for.get(number)
+        if holder is None and made_for is not None:
+            return self._work.holder_of_code(made_for)
+        return holder
 
-def claim_place(ordinal: int, municipality: str, epoch: int, sequence: int) -> bytes:
-    """The place that a claim's sealed information is bound to: row, column and version."""
-    return b"claim.information|%d|%s|%d|%d" % (ordinal, municipality.encode(), epoch, sequence)
+    def _others_shown(self, person: Person, change: RecordChange, keys: _Keys) -> list[Person]:
+        """Who the change shows to be the same person, entered elsewhere before it was known."""
+        other = None
+        if change.reason.kind is ChangeKind.CODE_CHANGE:
+            other = self._work.holder_of_code(keys.code)
+        elif keys.number and self._work.made_for.get(keys.number, keys.code) == keys.code:
+            other = self._work.holder_of_number(keys.number)
+        if other is None or other is person:
+            return []
+        if change.reason.kind in (ChangeKind.CODE_CHANGE, ChangeKind.NUMBER_CHANGE):
+            return [other]
+        # Where each has a number already, the one may have been written for the other's.
+        return [other] if change.reason in _CARRYING and not self._work.has_number(person) else []
 
+    def _check_number(
+        self, person: Person, others: list[Person], change: RecordChange, keys: _Keys
+    ) -> DisputeReason | None:
+        if not keys.number:
+            return None
+        made_for = self._work.made_for.get(keys.number)
+        if self._knows_codes and made_for is None:
+            return DisputeReason.NUMBER_NOT_GENERATED
+        holder = self._holder_of_number(keys.number)
+        if holder is None:
+            own = made_for in (None, keys.code) or change.reason in _CARRYING
+            return None if own else DisputeReason.NUMBER_NOT_GENERATED
+        if holder is person or holder in others:
+            return None
+        known = self._work.holder_of_number(keys.number) is not None
+        return DisputeReason.NUMBER_TAKEN if known else DisputeReason.NUMBER_NOT_GENERATED
 
-def _held(row: Any, sealer: Sealer) -> HeldClaim:
-    claim = Claim(
-        row.municipality,
-        RecordState(row.state),
-        row.entered_on,
-        ChangeReason(row.entered_by),
-        moved_from=row.moved_from,
-        deleted_on=row.deleted_on,
-        moved_to=row.moved_to,
-    )
-    place = claim_place(row.ordinal, row.municipality, row.epoch, row.sequence)
-    return HeldClaim(claim, row.epoch, row.sequence, sealer.open(row.information_sealed, place))
-
-
-def _chunks(values: list[Any], size: int = 500) -> list[list[Any]]:
-    return [values[start : start + size] for start in range(0, len(values), size)]
-
-
-def _select_map(
-    connection: Connection, table: Any, column: str, keys: set[bytes]
-) -> dict[bytes, int]:
-    found: dict[bytes, int] = {}
-    for chunk in _chunks(sorted(keys)):
-        statement = select(table.c[column], table.c.ordinal).where(table.c[column].in_(chunk))
-        found.update((bytes(blind), ordinal) for blind, ordinal in connection.execute(statement))
-    return found
+    def _join(
+        self, person: Person, others: list[Person], change: RecordChange
+    ) -> DisputeReason | None:
+        for other in others:
+            claims = joined_claims(person, other, change)
+            if claims is None:
+                by_code = change.reason.kind is ChangeKind.CODE_CHANGE
+                return DisputeReason.CODE_TAKEN if by_code else DisputeReason.NUMBER_TAKEN
+            self._work.merge(other, person, claims)
+        return None

@@ -1,4 +1,4 @@
-"""Probes of a register's server: what has just been signed, written and read works (invariant 8)."""
+"""Probes of a register's server: just signed, written and read (invariant 8)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class IntakeMetrics:
         )
         self.refused = Counter(
             "juki_intake_refused_total",
-            "Runs refused in whole or from some notification on, by reason; nothing of it is stored.",
+            "Runs refused, in whole or from some notification on, by reason.",
             ["reason"],
             registry=registry,
         )

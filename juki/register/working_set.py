@@ -1,0 +1,216 @@
+"""What one run of changes reads and writes: read in a few queries, written in a few statements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Table, delete, insert, select, update
+
+from juki.domain.change import ChangeReason, RecordState
+from juki.domain.residency import Claim
+from juki.register import tables as t
+from juki.register.held import HeldClaim, Person, claim_place
+from juki.store.sealing import Sealer
+from juki.store.upsert import upsert
+
+_CHUNK = 500
+
+
+class CodeRegistry(Protocol):
+    """What the nation knows of the codes and numbers it gave out; a prefecture has none."""
+
+    def allotted(self, connection: Connection, code_blinds: set[bytes]) -> dict[bytes, str]:
+        """The municipality that each of the codes was allotted to; unknown codes are left out."""
+
+    def generated(self, connection: Connection, number_blinds: set[bytes]) -> dict[bytes, bytes]:
+        """For those of the numbers that were generated: the blind code each was generated for."""
+
+
+class WorkingSet:
+    """The persons that a run's codes and numbers lead to, and what the run changes of them."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        sealer: Sealer,
+        registry: CodeRegistry | None,
+        take_ordinal: Callable[[Connection], int],
+        received_at: int,
+    ) -> None:
+        """`received_at` is in microseconds since 1970-01-01 UTC."""
+        self._connection = connection
+        self._sealer = sealer
+        self._registry = registry
+        self._take_ordinal = take_ordinal
+        self._received_at = received_at
+        self._by_code: dict[bytes, int] = {}
+        self._by_number: dict[bytes, int] = {}
+        self._persons: dict[int, Person] = {}
+        self._touched: dict[int, Person] = {}
+        self._dirty_claims: dict[tuple[int, str], HeldClaim] = {}
+        self._new_codes: dict[bytes, int] = {}
+        self._new_numbers: dict[bytes, int] = {}
+        self.allotted_to: dict[bytes, str] = {}
+        """At the nation: the municipality that each code of the run was allotted to."""
+
+        self.made_for: dict[bytes, bytes] = {}
+        """At the nation: the code that each number of the run was generated for."""
+
+        self.merged: list[int] = []
+        """Ordinals that ceased to be."""
+
+    def load(self, codes: set[bytes], numbers: set[bytes]) -> None:
+        """Reads every person that the codes and numbers lead to."""
+        connection = self._connection
+        if self._registry is not None:
+            self.allotted_to = self._registry.allotted(connection, codes)
+            self.made_for = self._registry.generated(connection, numbers)
+        self._by_code = _ordinals(
+            connection, t.person_code, "code_blind", codes.union(self.made_for.values())
+        )
+        self._by_number = _ordinals(connection, t.person_number, "number_blind", numbers)
+        self._load_persons({*self._by_code.values(), *self._by_number.values()})
+
+    def holder_of_code(self, code: bytes) -> Person | None:
+        """The person with this code, now or before."""
+        ordinal = self._by_code.get(code)
+        return None if ordinal is None else self._persons[ordinal]
+
+    def holder_of_number(self, number: bytes) -> Person | None:
+        """The person with this number, now or before."""
+        ordinal = self._by_number.get(number)
+        return None if ordinal is None else self._persons[ordinal]
+
+    def has_number(self, person: Person) -> bool:
+        """Whether any number is known as the person's."""
+        if person.ordinal in self._by_number.values():
+            return True
+        held = select(t.person_number.c.ordinal).where(t.person_number.c.ordinal == person.ordinal)
+        return self._connection.scalar(held.limit(1)) is not None
+
+    def new_person(self) -> Person:
+        """A person not yet known, kept once something of them is."""
+        return Person(self._take_ordinal(self._connection))
+
+    def keep(self, person: Person, held: HeldClaim, codes: Sequence[bytes], number: bytes) -> None:
+        """Keeps the claim of a change; its codes and its number, if any, are the person's."""
+        ordinal = person.ordinal
+        for code in codes:
+            if self._by_code.get(code) != ordinal:
+                self._by_code[code] = self._new_codes[code] = ordinal
+        if number and number not in self._by_number:
+            self._by_number[number] = self._new_numbers[number] = ordinal
+        self._persons[ordinal] = self._touched[ordinal] = person
+        self._keep_claim(person, held)
+
+    def merge(self, other: Person, person: Person, claims: dict[str, HeldClaim]) -> None:
+        """`other` turned out to be `person`, who now has `claims`."""
+        connection, into = self._connection, person.ordinal
+        for municipality, held in claims.items():
+            self._dirty_claims.pop((other.ordinal, municipality), None)
+            if person.claims.get(municipality) is not held:
+                self._keep_claim(person, held)
+        for mapping in (self._by_code, self._by_number, self._new_codes, self._new_numbers):
+            for blind, ordinal in mapping.items():
+                if ordinal == other.ordinal:
+                    mapping[blind] = into
+        for table in (t.person_code, t.person_number):
+            connection.execute(
+                update(table).where(table.c.ordinal == other.ordinal).values(ordinal=into)
+            )
+        for table in (t.claim, t.residency):
+            connection.execute(delete(table).where(table.c.ordinal == other.ordinal))
+        connection.execute(
+            insert(t.person_merge).values(
+                merged=other.ordinal, into=into, merged_at=self._received_at
+            )
+        )
+        self._touched.pop(other.ordinal, None)
+        self.merged.append(other.ordinal)
+
+    def write(self) -> list[Person]:
+        """Writes what changed; the persons whose record was touched."""
+        connection = self._connection
+        for table, column, ordinals in (
+            (t.person_code, "code_blind", self._new_codes),
+            (t.person_number, "number_blind", self._new_numbers),
+        ):
+            rows = [{column: blind, "ordinal": ordinal} for blind, ordinal in ordinals.items()]
+            upsert(connection, table, rows)
+        upsert(
+            connection,
+            t.claim,
+            [self._claim_row(ordinal, held) for (ordinal, _), held in self._dirty_claims.items()],
+        )
+        return list(self._touched.values())
+
+    def _keep_claim(self, person: Person, held: HeldClaim) -> None:
+        municipality = held.claim.municipality
+        person.claims[municipality] = self._dirty_claims[person.ordinal, municipality] = held
+
+    def _load_persons(self, ordinals: set[int]) -> None:
+        persons = self._persons
+        for chunk in _chunks(sorted(ordinals)):
+            for row in self._connection.execute(
+                select(t.claim).where(t.claim.c.ordinal.in_(chunk))
+            ):
+                person = persons.get(row.ordinal)
+                if person is None:
+                    person = persons[row.ordinal] = Person(row.ordinal)
+                person.claims[row.municipality] = _held(row, self._sealer)
+            statement = select(t.residency.c.ordinal, t.residency.c.dispute_id).where(
+                t.residency.c.ordinal.in_(chunk), t.residency.c.dispute_id.is_not(None)
+            )
+            for ordinal, dispute_id in self._connection.execute(statement):
+                persons[ordinal].dispute_id = dispute_id
+
+    def _claim_row(self, ordinal: int, held: HeldClaim) -> dict[str, Any]:
+        claim = held.claim
+        return {
+            "ordinal": ordinal,
+            "municipality": claim.municipality,
+            "state": int(claim.state),
+            "entered_on": claim.entered_on,
+            "entered_by": int(claim.entered_by),
+            "moved_from": claim.moved_from,
+            "deleted_on": claim.deleted_on,
+            "moved_to": claim.moved_to,
+            "epoch": held.epoch,
+            "sequence": held.sequence,
+            "information_sealed": self._sealer.seal(
+                held.information,
+                claim_place(ordinal, claim.municipality, held.epoch, held.sequence),
+            ),
+        }
+
+
+def _held(row: Any, sealer: Sealer) -> HeldClaim:
+    claim = Claim(
+        row.municipality,
+        RecordState(row.state),
+        row.entered_on,
+        ChangeReason(row.entered_by),
+        moved_from=row.moved_from,
+        deleted_on=row.deleted_on,
+        moved_to=row.moved_to,
+    )
+    place = claim_place(row.ordinal, row.municipality, row.epoch, row.sequence)
+    # Most changes replace the information: it is opened only where it is needed.
+    information = partial(sealer.open, bytes(row.information_sealed), place)
+    return HeldClaim(claim, row.epoch, row.sequence, information)
+
+
+def _chunks(values: list[Any]) -> list[list[Any]]:
+    return [values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK)]
+
+
+def _ordinals(
+    connection: Connection, table: Table, column: str, keys: set[bytes]
+) -> dict[bytes, int]:
+    found: dict[bytes, int] = {}
+    for chunk in _chunks(sorted(keys)):
+        statement = select(table.c[column], table.c.ordinal).where(table.c[column].in_(chunk))
+        found.update((bytes(blind), ordinal) for blind, ordinal in connection.execute(statement))
+    return found
