@@ -60,7 +60,14 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     migrate(engine, "national")
     sealer = open_sealer(engine, custody)
     returns = ReturnBox(engine)
-    intake = _intake(config, roots, custody, engine, sealer, returns)
+    intake = _intake(
+        config=config,
+        roots=roots,
+        custody=custody,
+        engine=engine,
+        sealer=sealer,
+        returns=returns,
+    )
     index = LmdbIndex(config.index_directory)
     stack.callback(index.close)
     index.rebuild(all_states(engine, sealer))
@@ -136,6 +143,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
 
 
 def _intake(
+    *,
     config: NationalConfiguration,
     roots: Roots,
     custody: Custody,

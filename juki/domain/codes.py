@@ -97,7 +97,10 @@ class IndividualNumber:
 
 @dataclass(frozen=True, slots=True, order=True)
 class LocalGovernmentCode:
-    """Local government code (団体コード): prefecture (2), body (3), check digit (JIS X 0401, 0402)."""
+    """Local government code (団体コード, JIS X 0401 and 0402).
+
+    Two digits of the prefecture, three of the body, one check digit.
+    """
 
     digits: str
 

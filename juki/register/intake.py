@@ -29,9 +29,10 @@ from juki.register.disputes import DisputeBook
 from juki.register.persons import Outcome, PersonRegister
 from juki.register.signers import Signer, SignerDirectory, check_signature
 from juki.register.values import RecordChange, record_change
+from juki.rpc.reasons import reason_number
 from juki.store.engine import now_microseconds
 from juki.store.sealing import Sealer
-from juki.v1 import errors_pb2, intake_pb2, notification_pb2
+from juki.v1 import intake_pb2, notification_pb2
 
 MAXIMUM_RUN = 1000
 """Notifications in one run."""
@@ -408,7 +409,7 @@ def _receipts(connection: Connection, ids: Iterable[int]) -> list[notification_p
 def _refusal(error: JukiError, index: int) -> intake_pb2.Refusal:
     return intake_pb2.Refusal(
         index=index,
-        reason=errors_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason.name}"),
+        reason=reason_number(error.reason),
         expected_epoch=int(error.metadata.get("expected_epoch", "0")),
         expected_sequence=int(error.metadata.get("expected_sequence", "0")),
     )

@@ -29,7 +29,7 @@ class Sealer:
     """Seals and opens column values under one data key, held in memory only."""
 
     def __init__(self, data_key: bytes, key_version: int = 1) -> None:
-        """`data_key` is 32 bytes, unwrapped by the token; sub-keys are derived from it (RFC 5869)."""
+        """`data_key` is 32 bytes, unwrapped by the token; sub-keys derive from it (RFC 5869)."""
         self._aead = AESGCM(_derive(data_key, b"juki.store.seal"))
         self._blind_key = _derive(data_key, b"juki.store.blind")
         self._prefix = bytes([_VERSION]) + key_version.to_bytes(4, "big")
