@@ -8,7 +8,7 @@ from datetime import timedelta
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from juki.custody.port import SERVER_ISSUER, SIGNING, TLS_CLIENT
+from juki.custody.port import DOCUMENT_SIGNING, SERVER_ISSUER, SIGNING, TLS_CLIENT
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Profile:
     path_length: int | None = None
     """How many authorities may follow; None for a leaf, which is no authority."""
     extended_key_usage: x509.ObjectIdentifier | None = None
-    """The one purpose in TLS; None for none (leaf) or any (authority)."""
+    """The one purpose; None for any (authority)."""
     constrains_names: bool = False
     """Whether the certificate's names are its critical name constraints instead of its own."""
 
@@ -41,7 +41,8 @@ SERVER_LEAF = Profile(
 TLS_CLIENT_PROFILE = Profile(
     TLS_CLIENT, timedelta(days=398), extended_key_usage=ExtendedKeyUsageOID.CLIENT_AUTH
 )
-SIGNING_PROFILE = Profile(SIGNING, timedelta(days=3 * 365))
+SIGNING_PROFILE = Profile(SIGNING, timedelta(days=3 * 365), extended_key_usage=DOCUMENT_SIGNING)
+"""Of notifications and receipts; its purpose keeps it from being shown as a TLS client's."""
 
 CERTIFIABLE = {
     profile.name: profile

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cryptography import x509
+
 TLS_CLIENT = "tls-client"
 """Label of the P-256 key of the host's client identity."""
 SIGNING = "signing"
@@ -18,6 +20,9 @@ INDIVIDUAL_NUMBER = "individual-number"
 """Label of the HMAC key of the conversion of codes to Individual Numbers (My Number Act Art. 8)."""
 ISSUING_AUTHORITY = "issuing-ca"
 """Label of the P-256 key of a prefecture's or the nation's issuing authority."""
+
+DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
+"""id-kp-documentSigning (RFC 9336): the purpose of the certificates of `SIGNING` keys."""
 
 MAXIMUM_ITEMS = 4096
 """Most digests or messages in one request."""

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
-from juki.custody.port import SIGNATURE_BYTES
+from juki.custody.port import DOCUMENT_SIGNING, SIGNATURE_BYTES
 from juki.domain.errors import JukiError, Reason
 
 _SHA256_DIGEST = ec.ECDSA(Prehashed(hashes.SHA256()))
@@ -167,7 +167,8 @@ def _check_may_sign(leaf: x509.Certificate) -> None:
         raise _refused("has an authority for a leaf")
     if not leaf.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature:
         raise _refused("has a leaf that may not sign")
-    if any(isinstance(extension.value, x509.ExtendedKeyUsage) for extension in leaf.extensions):
+    purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    if list(purposes) != [DOCUMENT_SIGNING]:
         raise _refused("has a leaf made for another purpose")
 
 

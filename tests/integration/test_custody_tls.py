@@ -15,7 +15,7 @@ from hsm.plan import SERVER_SOCKET
 from hsm.profiles import SERVER_LEAF, TLS_CLIENT_PROFILE
 from hsm.provision import HostFiles
 from juki.custody.client import CustodyClient
-from juki.custody.port import SERVER_ISSUER, Custody
+from juki.custody.port import SERVER_ISSUER, SIGNING, Custody
 from juki.custody.tls import channel_credentials, new_server_leaf, server_credentials
 from juki.domain.errors import JukiError, Reason
 from tests.custody_fixtures import RunningCustody, TrustDomain, running_custody
@@ -118,6 +118,14 @@ def test_a_server_is_refused_under_a_name_that_is_not_its_own(
 
 def test_a_client_without_a_certificate_is_refused(cs_port: int, trust_domain: TrustDomain) -> None:
     refusal(cs_port, grpc.ssl_channel_credentials(trust_domain.roots_pem), CS_NAME)
+
+
+def test_a_signing_certificate_does_not_open_a_connection(
+    cs_port: int, provisioned_host: RunningCustody, trust_domain: TrustDomain
+) -> None:
+    """Notifications and handshakes are signed by different keys, each good for one purpose."""
+    signing = channel_credentials(provisioned_host.client, trust_domain.roots_pem, key=SIGNING)
+    refusal(cs_port, signing, CS_NAME)
 
 
 @pytest.mark.parametrize("name", [CS_NAME, "anything." + CS_NAME])
