@@ -337,10 +337,15 @@ def test_runs_of_many_municipalities_at_once_are_all_taken_in(nation: Nation) ->
     assert ordinals == list(range(1, 49))
 
 
-def follow_all(nation: Nation, recipient: str, count: int) -> list[int]:
-    """The cursors of the first `count` items that a follower sees, from the beginning."""
+def returned(name: str) -> intake_pb2.FollowReturnsResponse:
+    return intake_pb2.FollowReturnsResponse(dispute=notification_pb2.DisputeReport(dispute_id=name))
+
+
+def follow_until(nation: Nation, recipient: str, last: str) -> list[int]:
+    """The cursors of the items that a follower sees from the beginning, up to a last one."""
     items = nation.returns.follow(recipient, 0, lambda: True)
-    return [item.cursor for item in itertools.islice(items, count)]
+    before = itertools.takewhile(lambda item: item.dispute.dispute_id != last, items)
+    return [item.cursor for item in before]
 
 
 def test_returns_reach_a_follower_in_cursor_order_with_concurrent_writers(
@@ -354,29 +359,28 @@ def test_returns_reach_a_follower_in_cursor_order_with_concurrent_writers(
         begun.wait()
         for position in range(each):
             with nation.engine.begin() as connection:
-                report = notification_pb2.DisputeReport(dispute_id=f"{number}-{position}")
-                item = intake_pb2.FollowReturnsResponse(dispute=report)
+                item = returned(f"{number}-{position}")
                 box.put(connection, [("22", item), ("13", item)])
             box.wake()
 
     with ThreadPoolExecutor(writers + 1) as pool:
-        for number in range(writers):
-            pool.submit(write, number)
+        written = [pool.submit(write, number) for number in range(writers)]
+        seen = pool.submit(follow_until, nation, "22", "last")
         begun.wait()
-        seen = pool.submit(follow_all, nation, "22", writers * each).result(60)
-    assert seen == sorted(set(seen))
-    assert len(seen) == writers * each
+        for one in written:
+            one.result()
+        with nation.engine.begin() as connection:
+            box.put(connection, [("22", returned("last"))])
+        box.wake()
+    cursors = seen.result()
+    assert cursors == sorted(set(cursors))
+    assert len(cursors) == writers * each
 
 
 def test_a_follower_begins_after_its_cursor_and_sees_its_own_items_only(nation: Nation) -> None:
-    def item(name: str) -> intake_pb2.FollowReturnsResponse:
-        return intake_pb2.FollowReturnsResponse(
-            dispute=notification_pb2.DisputeReport(dispute_id=name)
-        )
-
     def put(connection: Connection, *items: tuple[str, str]) -> None:
         queued: Sequence[tuple[str, intake_pb2.FollowReturnsResponse]]
-        queued = [(recipient, item(name)) for recipient, name in items]
+        queued = [(recipient, returned(name)) for recipient, name in items]
         nation.returns.put(connection, queued)
 
     with nation.engine.begin() as connection:
