@@ -22,8 +22,8 @@ from juki.domain.codes import LocalGovernmentCode
 from juki.localnet.network import LocalNetwork
 from juki.localnet.plan import NetworkPlan
 from juki.population.residents import Resident, generate
-from juki.register.values import four_items_to_proto
 from juki.v1 import identification_pb2, register_pb2
+from juki.wire import four_items_to_proto
 
 _CALL: Final = 250
 """Events a call of RecordEvents brings."""

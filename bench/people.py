@@ -14,8 +14,8 @@ from juki.domain.municipalities import register_keepers
 from juki.domain.residency import ResidencyStatus
 from juki.index.port import PersonState
 from juki.population.residents import generate
-from juki.register.values import four_items_to_proto
 from juki.v1 import identification_pb2 as pb
+from juki.wire import four_items_to_proto
 
 SEED: Final = 22
 PREFECTURE: Final = "22"

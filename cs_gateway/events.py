@@ -10,10 +10,10 @@ from typing import Final
 from juki.domain.change import ChangeKind, ChangeReason
 from juki.domain.codes import IndividualNumber, LocalGovernmentCode, ResidentRecordCode
 from juki.domain.errors import InvalidValue, JukiError, Reason
-from juki.domain.four_items import Address, BirthDate, FourItems, PersonName, Sex
 from juki.domain.municipalities import municipality_directory
 from juki.store.sealing import Sealer
 from juki.v1 import identification_pb2, register_pb2
+from juki.wire import four_items_from_proto
 
 _MAX_EVENT_ID: Final = 64
 _MAX_RECORD_ID: Final = 32
@@ -83,7 +83,6 @@ class EventChecker:
     def __init__(self, municipality: LocalGovernmentCode, sealer: Sealer) -> None:
         self._municipality = municipality
         self._sealer = sealer
-        self._known_addresses: dict[str, LocalGovernmentCode] = {}
 
     def prepare(self, event: register_pb2.RegisterEvent) -> PreparedEvent:
         """The event, checked.
@@ -118,33 +117,11 @@ class EventChecker:
         if event.HasField("four_items") is not wanted:
             raise InvalidValue("the four items belong to entries and corrections, and only to them")
         if wanted:
-            self._to_domain(event.four_items)
-
-    def _to_domain(self, items: identification_pb2.FourItems) -> FourItems:
-        name, birth, address = items.name, items.birth_date, items.address
-        try:
-            sex = Sex(items.sex)
-        except ValueError:
-            raise InvalidValue("the sex is missing or unknown") from None
-        return FourItems(
-            PersonName(
-                name.written, name.reading, name.alphabet, name.common_name, name.former_surname
-            ),
-            BirthDate(birth.year, birth.month, birth.day),
-            sex,
-            Address(self._own_address(address.municipality), address.town, address.remainder),
-        )
-
-    def _own_address(self, digits: str) -> LocalGovernmentCode:
-        known = self._known_addresses.get(digits)
-        if known is not None:
-            return known
-        code = LocalGovernmentCode(digits)
-        # In a designated city the ward's code stands in the address.
-        if municipality_directory().keeper_of(code) != self._municipality:
-            raise InvalidValue("the address lies outside the municipality")
-        self._known_addresses[digits] = code
-        return code
+            items = four_items_from_proto(event.four_items)
+            # In a designated city the ward's code stands in the address.
+            keeper = municipality_directory().keeper_of(items.address.municipality)
+            if keeper != self._municipality:
+                raise InvalidValue("the address lies outside the municipality")
 
     def _check_codes(self, event: register_pb2.RegisterEvent, reason: ChangeReason) -> str:
         code, number = event.resident_record_code, event.individual_number

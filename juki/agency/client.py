@@ -18,10 +18,10 @@ from juki.domain.errors import InvalidValue
 from juki.domain.four_items import FourItems
 from juki.domain.legal_basis import AffairReference, Field
 from juki.domain.outcome import Outcome
-from juki.register.values import four_items_to_proto
 from juki.rpc.channel import open_channel
 from juki.rpc.errors import raise_from_rpc
 from juki.v1 import identification_pb2, lookup_pb2, lookup_pb2_grpc
+from juki.wire import four_items_to_proto
 
 Key: TypeAlias = IndividualNumber | ResidentRecordCode | FourItems
 """What a person is looked up by."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from juki.demo.result import DemoResult
 from juki.localnet.network import LocalNetwork
-
-if TYPE_CHECKING:
-    from juki.demo.run import DemoResult
 
 
 def show(console: Console, result: DemoResult) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -18,31 +16,11 @@ from juki.demo import report
 from juki.demo.checks import Check, PensionBody, check_lookups
 from juki.demo.gateway import Register
 from juki.demo.load import LoadedPerson, codes_and_numbers, wait_loaded, write_drop_files
-from juki.demo.story import Step, Story
+from juki.demo.result import DemoResult
+from juki.demo.story import Story
 from juki.demo.towns import HAMAMATSU, NAMES, PREFECTURES
 from juki.localnet.network import LocalNetwork
 from juki.localnet.plan import NetworkPlan
-
-
-@dataclass
-class DemoResult:
-    """Everything the demo saw."""
-
-    steps: list[Step] = field(default_factory=list)
-    propagation_ms: list[float] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
-    loaded: int = 0
-    load_seconds: float = 0.0
-    total_seconds: float = 0.0
-
-    @property
-    def held(self) -> bool:
-        """Whether everything in the story held."""
-        return bool(self.checks) and all(check.held for check in self.checks)
-
-    def percentile(self, percent: int) -> float:
-        """A percentile of the propagation in milliseconds."""
-        return statistics.quantiles(self.propagation_ms, n=100)[percent - 1]
 
 
 class Demo:

@@ -12,8 +12,8 @@ from juki.demo.gateway import Register
 from juki.demo.load import LoadedPerson
 from juki.demo.towns import CHIYODA, HAMAMATSU, NAMES, SHIBUYA
 from juki.domain.errors import JukiError, Reason
-from juki.register.values import four_items_to_proto
 from juki.v1 import identification_pb2, register_pb2
+from juki.wire import four_items_to_proto
 
 _REASONS = identification_pb2
 

@@ -36,8 +36,8 @@ from juki.index.wire import (
     keys_of_value,
     pack_value,
 )
-from juki.register.values import four_items_from_proto
 from juki.v1 import identification_pb2
+from juki.wire import four_items_from_proto
 
 DEFAULT_MAP_BYTES: Final = 64 * 1024**3
 """Address space reserved, not memory used: about 400 bytes a person are."""

@@ -18,9 +18,9 @@ from protovalidate import Validator
 from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.domain.four_items import FourItems
 from juki.domain.legal_basis import AffairReference, Field, SearchKey
-from juki.register.values import four_items_from_proto
 from juki.rpc.errors import FieldViolation, InvalidFields
 from juki.v1 import identification_pb2, lookup_pb2
+from juki.wire import four_items_from_proto
 
 MAXIMUM_KEYS: Final = 10_000
 MAXIMUM_FOUR_ITEMS: Final = 1_000

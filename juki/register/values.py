@@ -11,8 +11,8 @@ from protovalidate import Validator
 from juki.domain.change import ChangeKind, ChangeReason
 from juki.domain.codes import IndividualNumber, LocalGovernmentCode, ResidentRecordCode
 from juki.domain.errors import InvalidValue
-from juki.domain.four_items import Address, BirthDate, FourItems, PersonName, Sex
-from juki.v1 import identification_pb2, notification_pb2
+from juki.v1 import notification_pb2
+from juki.wire import four_items_from_proto
 
 _VALIDATOR: Final = Validator()
 
@@ -38,54 +38,6 @@ class RecordChange:
 
     def __repr__(self) -> str:
         return f"RecordChange({self.municipality}, {self.epoch}, {self.sequence})"
-
-
-def four_items_from_proto(message: identification_pb2.FourItems) -> FourItems:
-    """The four items as a domain value.
-
-    Raises:
-        InvalidValue: A part of it cannot be.
-    """
-    return _four_items(message)
-
-
-def four_items_to_proto(items: FourItems) -> identification_pb2.FourItems:
-    """The four items as their message."""
-    name, birth, address = items.name, items.birth_date, items.address
-    return identification_pb2.FourItems(
-        name=identification_pb2.PersonName(
-            written=name.written,
-            reading=name.reading,
-            alphabet=name.alphabet,
-            common_name=name.common_name,
-            former_surname=name.former_surname,
-        ),
-        birth_date=identification_pb2.BirthDate(year=birth.year, month=birth.month, day=birth.day),
-        sex=identification_pb2.Sex.ValueType(int(items.sex)),
-        address=identification_pb2.Address(
-            municipality=address.municipality.digits,
-            town=address.town,
-            remainder=address.remainder,
-        ),
-    )
-
-
-def _four_items(
-    message: identification_pb2.FourItems | identification_pb2.IdentificationInformation,
-) -> FourItems:
-    name, birth, address = message.name, message.birth_date, message.address
-    try:
-        sex = Sex(message.sex)
-    except ValueError:
-        raise InvalidValue("the sex is none that the register knows") from None
-    return FourItems(
-        PersonName(
-            name.written, name.reading, name.alphabet, name.common_name, name.former_surname
-        ),
-        BirthDate(birth.year, birth.month, birth.day),
-        sex,
-        Address(LocalGovernmentCode(address.municipality), address.town, address.remainder),
-    )
 
 
 def record_change(notification: notification_pb2.Notification) -> RecordChange:
@@ -130,7 +82,7 @@ def _check(notification: notification_pb2.Notification, reason: ChangeReason) ->
         raise InvalidValue("a value breaks the contract")
     if change.kind != int(reason.kind):
         raise InvalidValue("the kind of the change is not that of its reason")
-    _four_items(information)
+    four_items_from_proto(information)
     ResidentRecordCode(information.resident_record_code)
     if information.individual_number:
         IndividualNumber(information.individual_number)

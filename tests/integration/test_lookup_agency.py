@@ -19,8 +19,8 @@ from juki.domain.legal_basis import AffairReference, Field
 from juki.domain.outcome import Outcome
 from juki.domain.residency import ResidencyStatus
 from juki.index.port import PersonState
-from juki.register.values import four_items_from_proto
 from juki.v1 import identification_pb2 as pb
+from juki.wire import four_items_from_proto
 from tests.custody_fixtures import TrustDomain
 from tests.lookup_fixtures import SERVER_NAME, LookupServer
 from tests.people import code, four_items_of, number, person

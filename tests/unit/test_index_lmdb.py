@@ -18,8 +18,8 @@ from juki.index.memory_backed import require_memory_backed
 from juki.index.port import PersonState
 from juki.index.reading import LookedUp
 from juki.index.wire import FieldMask
-from juki.register.values import four_items_from_proto
 from juki.v1 import identification_pb2 as pb
+from juki.wire import four_items_from_proto
 from tests.people import code, four_items_of, memory_directory, number, person
 
 EVERYTHING = FieldMask.of(frozenset(Field), number_in_change=True, code_in_change=True)
