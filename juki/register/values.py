@@ -11,6 +11,7 @@ from protovalidate import Validator
 from juki.domain.change import ChangeKind, ChangeReason
 from juki.domain.codes import IndividualNumber, LocalGovernmentCode, ResidentRecordCode
 from juki.domain.errors import InvalidValue
+from juki.domain.municipalities import municipality_directory
 from juki.v1 import notification_pb2
 from juki.wire import four_items_from_proto
 
@@ -82,7 +83,9 @@ def _check(notification: notification_pb2.Notification, reason: ChangeReason) ->
         raise InvalidValue("a value breaks the contract")
     if change.kind != int(reason.kind):
         raise InvalidValue("the kind of the change is not that of its reason")
-    four_items_from_proto(information)
+    items = four_items_from_proto(information)
+    if not _keeps(notification.municipality, items.address.municipality):
+        raise InvalidValue("the address lies outside the issuing municipality")
     ResidentRecordCode(information.resident_record_code)
     if information.individual_number:
         IndividualNumber(information.individual_number)
@@ -99,3 +102,9 @@ def _check(notification: notification_pb2.Notification, reason: ChangeReason) ->
             raise InvalidValue("a code change names two codes")
     if reason.kind is ChangeKind.NUMBER_CHANGE and not information.individual_number:
         raise InvalidValue("a number change names the number")
+
+
+def _keeps(municipality: str, address: LocalGovernmentCode) -> bool:
+    """Whether the municipality keeps the register of addresses in that code (a ward's city does)."""
+    entry = municipality_directory().get(address)
+    return entry is not None and (entry.parent or entry.code).digits == municipality

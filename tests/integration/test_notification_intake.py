@@ -228,10 +228,17 @@ def test_impossible_content_is_held_as_disputed_and_does_not_block_the_stream(
     never_entered = gateway.stream.add(information(gateway.code(), ChangeReason.DEATH))
     impossible_date = information(gateway.code(), ChangeReason.BIRTH)
     impossible_date.birth_date.month, impossible_date.birth_date.day = 2, 30
-    response = gateway.submit(never_entered, gateway.stream.add(impossible_date), birth(gateway))
+    foreign_address = information(gateway.code(), ChangeReason.BIRTH, municipality="131016")
+    response = gateway.submit(
+        never_entered,
+        gateway.stream.add(impossible_date),
+        gateway.stream.add(foreign_address),
+        birth(gateway),
+    )
     receipt = notification_pb2.Receipt.FromString(response.receipts[0].receipt)
     assert [one.reason for one in receipt.disputed] == [
         notification_pb2.DISPUTE_REASON_NO_ENTRY,
+        notification_pb2.DISPUTE_REASON_IMPOSSIBLE_VALUE,
         notification_pb2.DISPUTE_REASON_IMPOSSIBLE_VALUE,
     ]
     assert gateway.nation_holds()
