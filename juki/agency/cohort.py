@@ -13,6 +13,7 @@ from typing import Final
 from juki.agency.client import AgencyClient, Answer, Key, Purpose
 from juki.agency.keys import FOUR_ITEMS_COLUMNS, NUMBER_COLUMN, key_of_row
 from juki.domain.errors import InvalidValue
+from juki.domain.four_items import Sex
 from juki.domain.legal_basis import Field
 from juki.v1 import identification_pb2
 
@@ -149,7 +150,7 @@ def _columns(answer: Answer) -> tuple[str, ...]:
         found.name.written,
         found.name.reading,
         f"{birth.year:04d}-{birth.month:02d}-{birth.day:02d}" if birth.year else "",
-        str(int(found.sex) or ""),
+        Sex(found.sex).name.lower() if found.sex else "",
         address.municipality,
         address.town,
         address.remainder,

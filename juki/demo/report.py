@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-
 from rich.console import Console
 from rich.table import Table
 
 from juki.demo.result import DemoResult
-from juki.localnet.network import LocalNetwork
 
 
 def show(console: Console, result: DemoResult) -> None:
@@ -44,28 +40,3 @@ def show(console: Console, result: DemoResult) -> None:
     verdict = "[green]everything held[/green]" if result.held else "[bold red]something failed[/]"
     summary.add_row("verdict", verdict)
     console.print(summary)
-
-
-def show_addresses(console: Console, network: LocalNetwork) -> None:
-    """Where each process listens, for those who want to look around."""
-    table = Table(title="Running until Ctrl-C", title_justify="left")
-    for heading in ("process", "gRPC (mutual TLS)", "server name", "metrics"):
-        table.add_column(heading)
-    for host in network.servers:
-        table.add_row(
-            host,
-            f"127.0.0.1:{network.ports[host]}",
-            network.server_name(host),
-            f"http://127.0.0.1:{network.ports[f'{host}/metrics']}/metrics",
-        )
-    console.print(table)
-    console.print(f"Files, logs and custody sockets: {network.plan.directory}")
-
-
-def wait_for_interrupt(console: Console) -> None:
-    """Blocks until Ctrl-C or SIGTERM."""
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    stopped.wait()
-    console.print("Stopping.")

@@ -15,6 +15,7 @@ from juki.audit.verify import verify
 from juki.demo import report
 from juki.demo.checks import Check, PensionBody, check_lookups
 from juki.demo.gateway import Register
+from juki.demo.keep import keep_running
 from juki.demo.load import LoadedPerson, codes_and_numbers, wait_loaded, write_drop_files
 from juki.demo.result import DemoResult
 from juki.demo.story import Story
@@ -35,6 +36,7 @@ class Demo:
         self._events = events
         self.network = LocalNetwork(NetworkPlan(directory, PREFECTURES))
         self.result = DemoResult()
+        self.numbers: list[str] = []
 
     def run(self) -> DemoResult:
         """Plays everything; the network still runs afterwards."""
@@ -100,7 +102,7 @@ class Demo:
             self.result.steps = story.steps
             task = progress.add_task("A pension body looks up a cohort", total=None)
             outcomes = codes_and_numbers(registers[HAMAMATSU], people[HAMAMATSU][2:999])
-            numbers = [one.individual_number for one in outcomes]
+            self.numbers = [one.individual_number for one in outcomes]
             self.result.checks.append(
                 Check(
                     "every loaded resident has a code and an Individual Number",
@@ -108,7 +110,7 @@ class Demo:
                     f"{len(outcomes)} asked",
                 )
             )
-            self.result.checks += check_lookups(body, subjects, numbers)
+            self.result.checks += check_lookups(body, subjects, self.numbers)
             progress.update(task, total=1, completed=1)
 
     def _verify_log(self, body: PensionBody) -> None:
@@ -151,6 +153,5 @@ def run_demo(console: Console, residents: int, seed: int, events: int, *, keep: 
             result = demo.run()
             report.show(console, result)
             if keep:
-                report.show_addresses(console, demo.network)
-                report.wait_for_interrupt(console)
+                keep_running(console, demo.network, demo.numbers)
         return result.held

@@ -105,6 +105,6 @@ def _check(notification: notification_pb2.Notification, reason: ChangeReason) ->
 
 
 def _keeps(municipality: str, address: LocalGovernmentCode) -> bool:
-    """Whether the municipality keeps the register of addresses in that code (a ward's city does)."""
+    """Whether the municipality keeps the register of addresses in that code."""
     entry = municipality_directory().get(address)
     return entry is not None and (entry.parent or entry.code).digits == municipality
