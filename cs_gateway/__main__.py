@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime
-import json
 import random
-import signal
 import sys
-import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -27,12 +22,10 @@ from cs_gateway.receipts import CertifiedReceipts
 from cs_gateway.replenishment import PoolMarks
 from cs_gateway.service import ALLOWED_CALLERS, RAW_METHODS, SERVICE, RegisterService
 from cs_gateway.upstream import PrefectureClient
-from juki.config import load_config
 from juki.custody.client import CustodyClient
 from juki.custody.tls import channel_credentials, server_credentials
 from juki.domain.codes import LocalGovernmentCode
-from juki.log import configure_logging
-from juki.rpc.call import current_request_id
+from juki.process import run_server
 from juki.rpc.channel import open_channel
 from juki.rpc.health import HealthMonitor, HealthReportServicer
 from juki.rpc.metrics_http import serve_metrics
@@ -85,83 +78,63 @@ def open_parts(config: GatewayConfiguration, stack: ExitStack) -> GatewayParts:
     )
 
 
-def serve(config: GatewayConfiguration, stop: threading.Event) -> None:
-    """Runs the gateway until `stop` is set."""
+def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
+    """Builds and starts every part; each is stopped by the stack, the last one first."""
     registry = CollectorRegistry()
-    with ExitStack() as stack:
-        parts = open_parts(config, stack)
-        gateway = Gateway(
-            parts.options,
-            engine=parts.engine,
-            custody=parts.custody,
-            upstream=parts.upstream,
-            verify=parts.verify,
-            registry=registry,
-            clock=now_microseconds,
-            choices=random.SystemRandom(),
-        )
-        if config.drop_folder is not None:
-            folder = DropFolder(
-                config.drop_folder.directory,
-                gateway.intake,
-                DropStore(gateway.store),
-                now_microseconds,
-            )
-            gateway.watch(folder, config.drop_folder.poll_seconds)
-        health = HealthMonitor(gateway_probes(gateway.store, gateway.signer), registry=registry)
-        server = JukiServer(
-            ServerSettings(
-                address=config.listen_address,
-                worker_threads=config.worker_threads,
-                raw=RAW_METHODS,
-                trust_domain=config.trust_domain,
-            ),
-            server_credentials(parts.custody, parts.roots_pem),
-            {SERVICE: ALLOWED_CALLERS, "juki.v1.HealthReportService": EVERY_KIND},
-            health_servicer=health.servicer,
-            registry=registry,
-        )
-        service = RegisterService(
-            parts.options.municipality,
-            gateway.store,
+    parts = open_parts(config, stack)
+    gateway = Gateway(
+        parts.options,
+        engine=parts.engine,
+        custody=parts.custody,
+        upstream=parts.upstream,
+        verify=parts.verify,
+        registry=registry,
+        clock=now_microseconds,
+        choices=random.SystemRandom(),
+    )
+    if config.drop_folder is not None:
+        folder = DropFolder(
+            config.drop_folder.directory,
             gateway.intake,
-            gateway.progress,
+            DropStore(gateway.store),
+            now_microseconds,
         )
-        register_pb2_grpc.add_ResidentRegisterServiceServicer_to_server(service, server.grpc_server)
-        health_pb2_grpc.add_HealthReportServiceServicer_to_server(
-            HealthReportServicer(health), server.grpc_server
-        )
-        metrics = serve_metrics(registry, config.metrics_port)
-        stack.callback(metrics.close)
-        gateway.start()
-        stack.callback(gateway.close)
-        server.start()
-        stack.callback(server.stop)
-        stack.callback(service.close)
-        health.start()
-        stack.callback(health.stop)
-        host = config.listen_address.rpartition(":")[0]
-        ready = {
-            "ready": True,
-            "address": f"{host}:{server.port}",
-            "metrics": f"127.0.0.1:{metrics.port}",
-        }
-        sys.stdout.write(json.dumps(ready) + "\n")
-        sys.stdout.flush()
-        stop.wait()
-
-
-def main() -> None:
-    """Reads the command line and serves until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(prog="cs_gateway", description="A CS gateway.")
-    parser.add_argument("--config", type=Path, required=True, help="TOML file")
-    arguments = parser.parse_args()
-    configure_logging(request_id=current_request_id)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    serve(load_config(arguments.config, GatewayConfiguration), stop)
+        gateway.watch(folder, config.drop_folder.poll_seconds)
+    health = HealthMonitor(gateway_probes(gateway.store, gateway.signer), registry=registry)
+    server = JukiServer(
+        ServerSettings(
+            address=config.listen_address,
+            worker_threads=config.worker_threads,
+            raw=RAW_METHODS,
+            trust_domain=config.trust_domain,
+        ),
+        server_credentials(parts.custody, parts.roots_pem),
+        {SERVICE: ALLOWED_CALLERS, "juki.v1.HealthReportService": EVERY_KIND},
+        health_servicer=health.servicer,
+        registry=registry,
+    )
+    service = RegisterService(
+        parts.options.municipality,
+        gateway.store,
+        gateway.intake,
+        gateway.progress,
+    )
+    register_pb2_grpc.add_ResidentRegisterServiceServicer_to_server(service, server.grpc_server)
+    health_pb2_grpc.add_HealthReportServiceServicer_to_server(
+        HealthReportServicer(health), server.grpc_server
+    )
+    metrics = serve_metrics(registry, config.metrics_port)
+    stack.callback(metrics.close)
+    gateway.start()
+    stack.callback(gateway.close)
+    server.start()
+    stack.callback(server.stop)
+    stack.callback(service.close)
+    health.start()
+    stack.callback(health.stop)
+    host = config.listen_address.rpartition(":")[0]
+    return {"address": f"{host}:{server.port}", "metrics": f"127.0.0.1:{metrics.port}"}
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_server("cs_gateway", GatewayConfiguration, serve))
