@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import lmdb
 from sqlalchemy import Connection, create_engine, func, select
 
 from cs_gateway.tables import GATEWAY_STATE, OUTBOX, RECEIPT, REGISTER_EVENT, RESIDENT
 from juki.domain.change import ChangeKind, ChangeReason, RecordState
 from juki.domain.envelope import GENESIS_DIGEST, notification_digest
+from juki.index.wire import NUMBER_KEY
 from juki.v1 import intake_pb2, intake_pb2_grpc, notification_pb2
 from national_server.tables import metadata as national_tables
 from pref_server.tables import metadata as prefectural_tables
@@ -58,7 +60,9 @@ def check_all(world: World) -> None:
     told = {m: _check_stream(world, m, world.finished[m]) for m in MUNICIPALITIES}
     _check_tier(world, "pref22")
     _check_tier(world, "national")
-    _check_persons(world, [one for found in told.values() for one in found])
+    everything = [one for found in told.values() for one in found]
+    _check_persons(world, everything)
+    _check_index(world, everything)
 
 
 def _check_stream(world: World, municipality: str, feeders: Sequence[Feeder]) -> list[Told]:
@@ -193,6 +197,28 @@ def _check_persons(world: World, told: Sequence[Told]) -> None:
         state = tables["claim"].c.state
         dead = connection.scalar(select(func.count()).where(state == int(RecordState.DIED)))
         assert dead == died
+
+
+def _check_index(world: World, told: Sequence[Told]) -> None:
+    """Lookups see what the register holds: a commit whose answer was lost reached the index, too."""
+    (generation,) = world.network.plan.index_directory.glob("generation-*")
+    last = {one.code: one for one in told}
+    numbers = {one.number for one in last.values() if one.number}
+    with lmdb.open(str(generation), readonly=True, max_dbs=4) as environment:
+        databases = {
+            name: environment.open_db(name.encode(), create=False)
+            for name in ("persons", "codes", "numbers")
+        }
+        with environment.begin() as transaction:
+            by_code = dict(transaction.cursor(databases["codes"]))
+            assert by_code.keys() == {NUMBER_KEY.pack(int(code)) for code in last}
+            by_number = dict(transaction.cursor(databases["numbers"]))
+            assert by_number.keys() == {NUMBER_KEY.pack(int(number)) for number in numbers}
+            for code, one in last.items():
+                ordinal = by_code[NUMBER_KEY.pack(int(code))]
+                person = bytes(transaction.get(ordinal, db=databases["persons"]))
+                assert one.remainder.encode() in person
+                assert not one.number or by_number[NUMBER_KEY.pack(int(one.number))] == ordinal
 
 
 def _digests(  # type: ignore[no-untyped-def]

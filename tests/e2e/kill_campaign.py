@@ -220,10 +220,11 @@ def report(kills: Sequence[Kill]) -> str:
     ]
     for name, found in by_target.items():
         flights = sorted(kill.in_flight for kill in found)
-        times = sorted(k.seconds for k in found if k.seconds is not None and not k.late) or [0.0]
+        times = sorted(k.seconds for k in found if k.seconds is not None and not k.late)
+        waited = f"{median(times):.1f}, {times[-1]:.1f}" if times else "not waited for"
         lines.append(
             f"| {name} | {len(found)} | {flights[0]}, {median(flights):.0f}, {flights[-1]} "
-            f"| {sum(k.late for k in found)} | {median(times):.1f}, {times[-1]:.1f} |"
+            f"| {sum(k.late for k in found)} | {waited} |"
         )
     text = "\n".join(lines)
     path = os.environ.get("JUKI_KILL_REPORT")
