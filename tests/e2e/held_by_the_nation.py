@@ -200,7 +200,7 @@ def _check_persons(world: World, told: Sequence[Told]) -> None:
 
 
 def _check_index(world: World, told: Sequence[Told]) -> None:
-    """Lookups see what the register holds: a commit whose answer was lost reached the index, too."""
+    """Lookups see what the register holds, a commit whose answer was lost included."""
     (generation,) = world.network.plan.index_directory.glob("generation-*")
     last = {one.code: one for one in told}
     numbers = {one.number for one in last.values() if one.number}
