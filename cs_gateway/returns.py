@@ -50,11 +50,20 @@ class Returns:
         """Follows from the durable cursor on.
 
         Raises:
-            JukiError: The stream broke or holds something that cannot be; the next round begins
-                again at the last cursor that was stored.
+            JukiError: The stream broke before anything came or holds something that cannot be; the
+                next round begins again at the last cursor that was stored.
         """
-        for item in self._upstream.follow_returns(self._cursor()):
-            self._take(item)
+        taken = False
+        try:
+            for item in self._upstream.follow_returns(self._cursor()):
+                self._take(item)
+                taken = True
+        except JukiError as error:
+            # What has brought something worked: the next round follows at once, without a pause
+            # that grows each time the prefecture is started anew.
+            if not taken:
+                raise
+            _LOG.warning("returns_interrupted", reason=error.reason.value)
 
     def _cursor(self) -> int:
         with self._store.read() as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -13,7 +14,8 @@ from juki.domain.errors import JukiError, Reason
 
 _LOG: Final = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS: Final = 0.2
-_LONGEST_PAUSE_SECONDS: Final = 30.0
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+"""A neighbour that came back is found again within this time."""
 
 
 def pause_after(failures: int, choose: Callable[[float, float], float] = random.uniform) -> float:
@@ -63,12 +65,16 @@ class Worker:
     def _run(self) -> None:
         failures = 0
         while not self._stopping.is_set():
+            started = time.monotonic()
             try:
                 self._work()
                 failures = 0
             except Exception as error:
                 if self._stopping.is_set():
                     return
+                if time.monotonic() - started > _LONGEST_PAUSE_SECONDS:
+                    # A stream that had been open that long did work: its end is a first failure.
+                    failures = 0
                 failures += 1
                 known = isinstance(error, JukiError)
                 reason = error.reason if isinstance(error, JukiError) else Reason.INTERNAL

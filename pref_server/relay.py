@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,11 +22,11 @@ from juki.rpc.errors import details_of, raise_from_rpc
 from juki.rpc.reasons import reason_of_number
 from juki.store.sealing import Sealer
 from juki.v1 import intake_pb2, intake_pb2_grpc, notification_pb2
+from pref_server.pausing import pause_after
 
 _RUN: Final = 500
 _CALL_SECONDS: Final = 30.0
 _IDLE_SECONDS: Final = 1.0
-_LONGEST_PAUSE_SECONDS: Final = 15.0
 
 log = structlog.get_logger(__name__)
 
@@ -115,8 +114,7 @@ class Relay:
                 busy = False
                 self._note_failure(error)
             if failures:
-                longest = min(_LONGEST_PAUSE_SECONDS, 0.1 * 2**failures)
-                self._stopping.wait(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
+                self._stopping.wait(pause_after(failures))
             elif not busy:
                 self._wake.wait(_IDLE_SECONDS)
 

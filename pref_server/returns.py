@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import threading
-from typing import Any, Final
+import time
+from typing import Any
 
 import grpc
 import structlog
@@ -12,9 +12,8 @@ from sqlalchemy import Engine, insert, select, update
 
 from juki.register.returns import ReturnBox
 from juki.v1 import intake_pb2, intake_pb2_grpc
+from pref_server.pausing import LONGEST_PAUSE_SECONDS, pause_after
 from pref_server.tables import upstream_cursor
-
-_LONGEST_PAUSE_SECONDS: Final = 15.0
 
 log = structlog.get_logger(__name__)
 
@@ -52,16 +51,19 @@ class ReturnsFollower:
     def _run(self) -> None:
         failures = 0
         while not self._stopping.is_set():
+            started = time.monotonic()
             try:
                 for item in self._open():
                     self._keep(item)
                     failures = 0
             except Exception as error:  # the follower outlives every fault of its neighbours
+                if time.monotonic() - started > LONGEST_PAUSE_SECONDS:
+                    # A stream that had been open that long worked: its end is a first failure.
+                    failures = 0
                 failures += 1
                 if not self._stopping.is_set():
                     log.warning("returns.interrupted", error=type(error).__name__)
-            longest = min(_LONGEST_PAUSE_SECONDS, 0.2 * 2**failures)
-            self._stopping.wait(random.uniform(longest / 2, longest))  # noqa: S311 - jitter
+            self._stopping.wait(pause_after(failures))
 
     def _open(self) -> grpc.CallIterator[intake_pb2.FollowReturnsResponse]:
         with self._engine.connect().execution_options(read_only=True) as connection:

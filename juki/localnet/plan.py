@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
 import shutil
 import socket
 from collections.abc import Mapping
@@ -15,6 +17,9 @@ from hsm.plan import SERVER_SOCKET, Prefecture, ProvisioningPlan
 from hsm.provision import host_files, root_file
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - memory-backed on every Linux
+_SERVER_PORTS: Final = range(15_000, 32_768)
+"""Below Linux's ephemeral range (`net.ipv4.ip_local_port_range`, from 32,768 by default)."""
+
 AGENCIES_FILE: Final = Path(__file__).resolve().parents[2] / "deploy" / "demo" / "agencies.toml"
 
 
@@ -87,11 +92,16 @@ class NetworkPlan:
 
 
 def free_port() -> int:
-    """A loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that is free now, and that no connection going out will take.
+
+    The kernel gives connections going out a port of its ephemeral range: a server's port must not
+    be one of those, or it may be taken when the server is killed and started again.
+    """
+    while True:
+        port = secrets.choice(_SERVER_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def write_configuration(path: Path, values: Mapping[str, Any]) -> None:

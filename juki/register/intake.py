@@ -119,6 +119,7 @@ class NotificationIntake:
         self._deliver = deliver
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Committed], None]] = []
+        self._doubtful: tuple[Committed, StreamPosition] | None = None
         self.certificates = custody.certificate_chain(SIGNING)
         self._key_id = fingerprint(self.certificates[0])
 
@@ -138,11 +139,30 @@ class NotificationIntake:
         if not verified and refused is not None:
             raise refused
         with self._lock:
+            self._settle_doubt()
             submission, committed = self._store(municipality, verified, signers, refused)
             if committed is not None:
-                for listener in self._listeners:
-                    listener(committed)
+                self._tell(committed)
         return submission
+
+    def _tell(self, committed: Committed) -> None:
+        for listener in self._listeners:
+            listener(committed)
+
+    def _settle_doubt(self) -> None:
+        """Finds out what became of a commit whose answer was lost, before anything follows it.
+
+        The database may have made it durable although the connection died: whoever repeats the run
+        is then told that it is held, and the listeners would never hear of it.
+        """
+        if self._doubtful is None:
+            return
+        committed, position = self._doubtful
+        with self._engine.connect().execution_options(read_only=True) as connection:
+            held = read_position(connection, committed.municipality)
+        self._doubtful = None
+        if held == position:
+            self._tell(committed)
 
     def _verify_run(
         self, request: intake_pb2.SubmitNotificationsRequest, municipality: str
@@ -194,6 +214,8 @@ class NotificationIntake:
                     response.receipts.append(receipt)
         except BaseException:
             self._register.forget_ordinals()
+            if committed is not None:
+                self._doubtful = (committed, sorted_run.position)
             raise
         if refused is not None:
             response.refusal.CopyFrom(_refusal(refused, sorted_run.taken))

@@ -8,7 +8,19 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, BigInteger, Engine, Integer, create_engine, event, make_url
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Engine,
+    ExceptionContext,
+    Integer,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from juki.domain.errors import JukiError, Reason
 
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
 """64-bit integer that SQLite, too, can number by itself."""
@@ -22,14 +34,20 @@ def now_microseconds() -> int:
 
 
 def open_engine(url: str | URL) -> Engine:
-    """An engine for `sqlite:///path` or `postgresql+psycopg://…`, durable at each commit."""
+    """An engine for `sqlite:///path` or `postgresql+psycopg://…`, durable at each commit.
+
+    A database that is down, restarts or refuses connections raises JukiError STORE_UNAVAILABLE from
+    whatever is under way; after a commit that failed so, what was written may be durable or not.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": 30.0})
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_immediately)
-        return engine
-    return create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=10)
+    else:
+        engine = create_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=10)
+    event.listen(engine, "handle_error", _refuse_while_unavailable)
+    return engine
 
 
 def migrate(engine: Engine, schema: str) -> None:
@@ -41,6 +59,20 @@ def migrate(engine: Engine, schema: str) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _refuse_while_unavailable(context: ExceptionContext) -> None:
+    # The pool's own probe of an idle connection opens another one when the first has died.
+    if context.is_pre_ping:
+        return
+    unavailable = isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError)
+    if unavailable or context.is_disconnect:
+        # The driver's text may quote parameters, which are personal: only the kind is told.
+        raise JukiError(
+            Reason.STORE_UNAVAILABLE,
+            "the database does not answer",
+            {"kind": type(context.original_exception).__name__},
+        )
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
