@@ -26,11 +26,11 @@ from juki.custody.tls import channel_credentials, server_credentials
 from juki.domain.codes import LocalGovernmentCode
 from juki.process import run_server
 from juki.rpc.channel import open_channel
-from juki.rpc.health import HealthMonitor, HealthReportServicer
-from juki.rpc.metrics_http import serve_metrics
+from juki.rpc.health import HealthMonitor
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
+from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, now_microseconds, open_engine
-from juki.v1 import health_pb2_grpc, register_pb2_grpc
+from juki.v1 import register_pb2_grpc
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
             trust_domain=config.trust_domain,
         ),
         server_credentials(parts.custody, parts.roots.pem),
-        {SERVICE: ALLOWED_CALLERS, "juki.v1.HealthReportService": EVERY_KIND},
+        {SERVICE: ALLOWED_CALLERS, HEALTH_REPORT_SERVICE: EVERY_KIND},
         health_servicer=monitor.servicer,
         registry=registry,
     )
@@ -114,20 +114,11 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
         gateway.progress,
     )
     register_pb2_grpc.add_ResidentRegisterServiceServicer_to_server(service, server.grpc_server)
-    health_pb2_grpc.add_HealthReportServiceServicer_to_server(
-        HealthReportServicer(monitor), server.grpc_server
-    )
-    metrics = serve_metrics(registry, config.metrics_port)
-    stack.callback(metrics.close)
     gateway.start()
     stack.callback(gateway.close)
-    server.start()
-    stack.callback(server.stop)
+    facts = start_serving(stack, server, monitor, registry, config.metrics_port)
     stack.callback(service.close)
-    monitor.check_now()
-    monitor.start()
-    stack.callback(monitor.stop)
-    return {"port": server.port, "metrics_port": metrics.port, "serving": monitor.serving}
+    return facts
 
 
 if __name__ == "__main__":

@@ -29,9 +29,9 @@ from cs_gateway.drop_line import parse_line
 from cs_gateway.drop_store import DropProgress, DropStore, RefusedLine
 from cs_gateway.intake import Intake, PendingOutcomes
 from cs_gateway.ports import Clock
-from cs_gateway.worker import Worker
 from juki.domain.errors import JukiError, Reason
 from juki.v1 import register_pb2
+from juki.worker import Worker
 
 _LOG: Final = structlog.get_logger(__name__)
 SUFFIX: Final = ".jsonl"

@@ -25,11 +25,11 @@ from cs_gateway.returns import Returns
 from cs_gateway.signing import StreamSigner
 from cs_gateway.standing import read_standing
 from cs_gateway.store import open_store
-from cs_gateway.worker import Worker
 from cs_gateway.writer import StreamWriter
 from juki.domain.codes import LocalGovernmentCode
 from juki.domain.errors import JukiError, Reason
 from juki.store.engine import now_microseconds
+from juki.worker import Worker
 
 _LOG: Final = structlog.get_logger(__name__)
 

@@ -30,14 +30,14 @@ from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
 from juki.register.states import all_states, state_of
-from juki.rpc.health import HealthMonitor, HealthReportServicer
+from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import IdentityKind
-from juki.rpc.metrics_http import serve_metrics
 from juki.rpc.names import gateway_identity, national_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
+from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, open_engine
 from juki.store.sealing import Sealer
-from juki.v1 import codes_pb2_grpc, health_pb2_grpc, intake_pb2_grpc
+from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
 from national_server.callers import check_caller, recipient
 from national_server.code_pool import CodePool
 from national_server.codes_service import CodeServicer, NationalCodeRegistry
@@ -95,7 +95,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
             "juki.v1.NotificationIntakeService": PREFECTURES,
             "juki.v1.CodeService": PREFECTURES,
             LOOKUP_SERVICE: CALLERS,
-            "juki.v1.HealthReportService": EVERY_KIND,
+            HEALTH_REPORT_SERVICE: EVERY_KIND,
         },
         health_servicer=monitor.servicer,
         registry=registry,
@@ -129,17 +129,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         pseudonymiser=Pseudonymiser(pseudonym_key),
         registry=registry,
     )
-    health_pb2_grpc.add_HealthReportServiceServicer_to_server(
-        HealthReportServicer(monitor), server.grpc_server
-    )
-    metrics = serve_metrics(registry, config.metrics_port)
-    stack.callback(metrics.close)
-    server.start()
-    stack.callback(server.stop)
-    monitor.check_now()
-    monitor.start()
-    stack.callback(monitor.stop)
-    return {"port": server.port, "metrics_port": metrics.port, "serving": monitor.serving}
+    return start_serving(stack, server, monitor, registry, config.metrics_port)
 
 
 def _intake(

@@ -21,13 +21,14 @@ from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
 from juki.rpc.channel import open_channel
-from juki.rpc.health import HealthMonitor, HealthReportServicer
+from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import IdentityKind
-from juki.rpc.metrics_http import serve_metrics
 from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
+from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, open_engine
-from juki.v1 import codes_pb2_grpc, health_pb2_grpc, intake_pb2_grpc
+from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
+from juki.worker import Worker
 from pref_server.callers import PrefecturalCallers
 from pref_server.codes import CodeForwarder
 from pref_server.config import PrefecturalConfiguration
@@ -93,7 +94,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         {
             "juki.v1.NotificationIntakeService": GATEWAYS,
             "juki.v1.CodeService": GATEWAYS,
-            "juki.v1.HealthReportService": EVERY_KIND,
+            HEALTH_REPORT_SERVICE: EVERY_KIND,
         },
         health_servicer=monitor.servicer,
         registry=registry,
@@ -113,21 +114,13 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
     codes_pb2_grpc.add_CodeServiceServicer_to_server(
         CodeForwarder(codes_pb2_grpc.CodeServiceStub(channel), callers.check), server.grpc_server
     )
-    health_pb2_grpc.add_HealthReportServiceServicer_to_server(
-        HealthReportServicer(monitor), server.grpc_server
-    )
-    metrics = serve_metrics(registry, config.metrics_port)
-    stack.callback(metrics.close)
-    relay.start()
-    stack.callback(relay.stop)
-    follower.start()
-    stack.callback(follower.stop)
-    server.start()
-    stack.callback(server.stop)
-    monitor.check_now()
-    monitor.start()
-    stack.callback(monitor.stop)
-    return {"port": server.port, "metrics_port": metrics.port, "serving": monitor.serving}
+    for worker in (
+        Worker("relay", relay.work, wake=relay.wake, failed=relay.failed),
+        Worker("returns", follower.work, wake=follower.cut),
+    ):
+        worker.start()
+        stack.callback(worker.close)
+    return start_serving(stack, server, monitor, registry, config.metrics_port)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Final
 import grpc
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from sqlalchemy import Engine, func, or_, select, update
+from sqlalchemy import Engine, or_, select, update
 
 from juki.domain.envelope import notification_digest, receipt_digest
 from juki.domain.errors import JukiError, Reason
@@ -22,7 +22,6 @@ from juki.rpc.errors import details_of, raise_from_rpc
 from juki.rpc.reasons import reason_of_number
 from juki.store.sealing import Sealer
 from juki.v1 import intake_pb2, intake_pb2_grpc, notification_pb2
-from pref_server.pausing import pause_after
 
 _RUN: Final = 500
 _CALL_SECONDS: Final = 30.0
@@ -63,7 +62,7 @@ class RelayMetrics:
 
 
 class Relay:
-    """One background thread that sends what is stored and not yet receipted by the nation."""
+    """Sends what is stored and not yet receipted by the nation; `work` is a worker's round."""
 
     def __init__(
         self,
@@ -84,52 +83,27 @@ class Relay:
         self._returns = returns
         self._metrics = metrics
         self._wake = threading.Event()
-        self._stopping = threading.Event()
         self._presented: set[bytes] = set()
-        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
-
-    def start(self) -> None:
-        """Begins to relay."""
-        self._thread.start()
 
     def wake(self) -> None:
-        """Says that something new is stored."""
+        """Says that something new is stored, or that the worker is to end."""
         self._wake.set()
 
-    def stop(self) -> None:
-        """Ends after the call under way."""
-        self._stopping.set()
-        self._wake.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        failures = 0
-        while not self._stopping.is_set():
-            self._wake.clear()
-            try:
-                busy = self._relay_once()
-                failures = 0
-            except Exception as error:  # the relay outlives every fault of its neighbours
-                failures += 1
-                busy = False
-                self._note_failure(error)
-            if failures:
-                self._stopping.wait(pause_after(failures))
-            elif not busy:
-                self._wake.wait(_IDLE_SECONDS)
-
-    def _note_failure(self, error: Exception) -> None:
-        reason = error.reason if isinstance(error, JukiError) else Reason.INTERNAL
+    def failed(self, reason: Reason) -> None:
+        """Counts a round that failed."""
         self._metrics.refused.labels(reason).inc()
-        log.warning("relay.failed", reason=reason, error=type(error).__name__)
 
-    def _relay_once(self) -> bool:
+    def work(self) -> None:
+        """One round over every stream that has something; waits when there is nothing.
+
+        Raises:
+            JukiError: What stands in the way of a stream; UPSTREAM_UNAVAILABLE ends the round.
+        """
+        self._wake.clear()
         pending = self._pending()
         self._metrics.backlog.set(len(pending))
         failed: JukiError | None = None
         for stream in pending:
-            if self._stopping.is_set():
-                return False
             try:
                 self._relay_stream(stream)
             except JukiError as error:
@@ -139,7 +113,8 @@ class Relay:
                 failed = failed or error
         if failed is not None:
             raise failed
-        return bool(pending)
+        if not pending:
+            self._wake.wait(_IDLE_SECONDS)
 
     def _pending(self) -> list[_Pending]:
         table = t.stream
@@ -269,15 +244,3 @@ class Relay:
                 .where(t.stream.c.municipality == stream.municipality)
                 .values(relayed_epoch=epoch, relayed_sequence=sequence)
             )
-
-
-def backlog(engine: Engine) -> int:
-    """Notifications stored and not receipted by the nation, over all streams of current epochs."""
-    table = t.stream
-    with engine.connect().execution_options(read_only=True) as connection:
-        total = connection.scalar(
-            select(func.sum(table.c.sequence - table.c.relayed_sequence)).where(
-                table.c.epoch == table.c.relayed_epoch
-            )
-        )
-    return int(total or 0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
 
 import grpc
@@ -11,15 +9,15 @@ import structlog
 from sqlalchemy import Engine, insert, select, update
 
 from juki.register.returns import ReturnBox
+from juki.rpc.errors import raise_from_rpc
 from juki.v1 import intake_pb2, intake_pb2_grpc
-from pref_server.pausing import LONGEST_PAUSE_SECONDS, pause_after
 from pref_server.tables import upstream_cursor
 
 log = structlog.get_logger(__name__)
 
 
 class ReturnsFollower:
-    """One background thread that holds a stream to the nation open, from a durable cursor."""
+    """Holds a stream to the nation open, from a durable cursor; `work` is a worker's round."""
 
     def __init__(
         self,
@@ -33,37 +31,29 @@ class ReturnsFollower:
         self._nation = nation
         self._returns = returns
         self._municipalities = municipalities
-        self._stopping = threading.Event()
         self._call: Any = None
-        self._thread = threading.Thread(target=self._run, name="returns", daemon=True)
 
-    def start(self) -> None:
-        """Begins to follow."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Cuts the stream and ends."""
-        self._stopping.set()
+    def cut(self) -> None:
+        """Ends the stream under way."""
         if self._call is not None:
             self._call.cancel()
-        self._thread.join()
 
-    def _run(self) -> None:
-        failures = 0
-        while not self._stopping.is_set():
-            started = time.monotonic()
-            try:
-                for item in self._open():
-                    self._keep(item)
-                    failures = 0
-            except Exception as error:  # the follower outlives every fault of its neighbours
-                if time.monotonic() - started > LONGEST_PAUSE_SECONDS:
-                    # A stream that had been open that long worked: its end is a first failure.
-                    failures = 0
-                failures += 1
-                if not self._stopping.is_set():
-                    log.warning("returns.interrupted", error=type(error).__name__)
-            self._stopping.wait(pause_after(failures))
+    def work(self) -> None:
+        """Follows until the stream ends, which it does only by a fault.
+
+        Raises:
+            JukiError: The stream broke before anything came; the next round begins again at the
+                last cursor that was stored.
+        """
+        taken = False
+        try:
+            for item in self._open():
+                self._keep(item)
+                taken = True
+        except grpc.RpcError as error:
+            # What has brought something worked: the next round follows at once.
+            if not taken:
+                raise_from_rpc(error)
 
     def _open(self) -> grpc.CallIterator[intake_pb2.FollowReturnsResponse]:
         with self._engine.connect().execution_options(read_only=True) as connection:

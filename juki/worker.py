@@ -25,9 +25,9 @@ def pause_after(failures: int, choose: Callable[[float, float], float] = random.
 
 
 class Worker:
-    """Runs `round` until closed.
+    """Runs `work` until closed.
 
-    `round` blocks for a second at most while there is nothing to do, and raises what went wrong.
+    `work` blocks for a second at most while there is nothing to do, and raises what went wrong.
     """
 
     def __init__(
