@@ -156,15 +156,19 @@ class Campaign:
         position = int(point * self._lead.total)
         for feeder in self._all:
             feeder.allow(int(point * feeder.total) + _WINDOW)
-        wait_for(
-            self._all,
-            lambda: len(self._lead.acknowledged) >= position and self._has_work(target),
-            f"work in flight at {target.name}",
-        )
-        started = time.monotonic()
-        target.kill(self._random)
-        in_flight = self._in_flight(target)
-        assert in_flight
+        in_flight: set[str] = set()
+        while not in_flight:
+            wait_for(
+                self._all,
+                lambda: len(self._lead.acknowledged) >= position and self._has_work(target),
+                f"work in flight at {target.name}",
+            )
+            started = time.monotonic()
+            target.kill(self._random)
+            in_flight = self._in_flight(target)
+            if not in_flight:
+                # The last of it was acknowledged while we killed: this one does not count.
+                target.restart()
         late = self._random.random() < 0.3
         if late:
             wait_for(self._all, lambda: self._has_been_missed(target), f"{target.name} missed")
