@@ -19,7 +19,8 @@ _CORRECTIONS = (
 )
 _ENDS = (ChangeReason.DEATH, ChangeReason.EX_OFFICIO_DELETION)
 _LIVES_AT_ONCE = 6
-_LARGEST_CALL = 8
+LARGEST_CALL = 8
+"""Events in one call."""
 
 Call = list[register_pb2.RegisterEvent]
 """Events handed in by one call."""
@@ -46,7 +47,7 @@ def _calls(random: Random, events: Sequence[register_pb2.RegisterEvent]) -> list
     calls = []
     position = 0
     while position < len(events):
-        size = 1 if random.random() < 0.5 else random.randint(2, _LARGEST_CALL)
+        size = 1 if random.random() < 0.5 else random.randint(2, LARGEST_CALL)
         calls.append(list(events[position : position + size]))
         position += size
     return calls
