@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -91,17 +91,14 @@ class PostgresProcess:
         Returns when the postmaster has taken the kill in, so that a connection made from then on
         is one of the time after.
         """
+        deadline = time.monotonic() + _SECONDS
         with self.engine(database).connect() as connection:
-            found = connection.execute(
-                text(
-                    "SELECT pid, state IN ('active', 'idle in transaction') AS busy"
-                    " FROM pg_stat_activity WHERE backend_type = 'client backend'"
-                    " AND datname = current_database() AND pid <> pg_backend_pid() ORDER BY pid"
-                )
-            ).all()
-            pids = [row.pid for row in found if row.busy] or [row.pid for row in found]
+            while not (pids := _pids_of_backends(connection)):
+                # Right after another kill: the server has not connected again yet.
+                assert time.monotonic() < deadline
+                connection.rollback()
+                time.sleep(0.01)
             os.kill(choose.choice(pids), signal.SIGKILL)
-            deadline = time.monotonic() + _SECONDS
             try:
                 while time.monotonic() < deadline:
                     connection.execute(text("SELECT 1"))
@@ -146,3 +143,15 @@ class PostgresProcess:
 
     def _url(self, database: str) -> str:
         return f"postgresql+psycopg://juki@/{database}?host={self._home}"
+
+
+def _pids_of_backends(connection: Connection) -> list[int]:
+    """Backends of the connection's database that are at work, or all others where none is."""
+    found = connection.execute(
+        text(
+            "SELECT pid, state IN ('active', 'idle in transaction') AS busy"
+            " FROM pg_stat_activity WHERE backend_type = 'client backend'"
+            " AND datname = current_database() AND pid <> pg_backend_pid() ORDER BY pid"
+        )
+    ).all()
+    return [row.pid for row in found if row.busy] or [row.pid for row in found]
