@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from juki.audit.verify import verify
+from juki.custody.port import SIGNING
+from juki.custody.verify import fingerprint, verify_signature
 from juki.demo import report
 from juki.demo.checks import Check, PensionBody, check_lookups
 from juki.demo.gateway import Register
@@ -114,10 +118,13 @@ class Demo:
             progress.update(task, total=1, completed=1)
 
     def _verify_log(self, body: PensionBody) -> None:
-        verified = verify(self.network.plan.host_directory("national") / "audit")
+        verified = verify(
+            self.network.plan.host_directory("national") / "audit",
+            verify_signature=self._is_signed_by_the_nation,
+        )
         self.result.checks.append(
             Check(
-                "the audit log's chain verifies from its first record to its last",
+                "the audit log's chain and its signed head verify, first record to last",
                 verified.problem is None,
                 f"{verified.records} records, {verified.entries} persons",
             )
@@ -129,6 +136,12 @@ class Demo:
                 f"{verified.entries} of {body.looked_up} persons, {verified.refused} refused call",
             )
         )
+
+    def _is_signed_by_the_nation(self, digest: bytes, signature: bytes, key_id: str) -> bool:
+        (leaf, *_) = self.network.custody("national").certificate_chain(SIGNING)
+        key = x509.load_der_x509_certificate(leaf).public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey), "signing keys are on P-256"
+        return key_id == fingerprint(leaf).hex() and verify_signature(key, digest, signature)
 
     @contextmanager
     def _progress(self) -> Iterator[Progress]:

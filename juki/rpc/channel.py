@@ -33,13 +33,15 @@ class ChannelSettings:
 
 
 _DEFAULTS = ChannelSettings()
-_ENDLESS_STREAMS = [
+_STREAMS = [
     {"service": "juki.v1.NotificationIntakeService", "method": "FollowReturns"},
     {"service": "juki.v1.ResidentRegisterService", "method": "FollowProgress"},
+    {"service": "juki.v1.LookupService", "method": "StreamLookup"},
+    {"service": "juki.v1.LookupService", "method": "ExchangeLookup"},
 ]
-"""Whoever follows one of these opens it anew himself. Retried by gRPC, such a call was seen to stay
-open for ever with nothing behind it: the server was killed before the stream's first item, and the
-repeated call reached no handler. A call with a deadline ends; these have none."""
+"""Whoever reads one of these opens it anew from where it stood. Retried by gRPC, such a call was
+seen to stay open for ever with nothing behind it: the server was killed before the stream's first
+item, and the repeated call reached no handler."""
 
 
 def open_channel(
@@ -96,4 +98,4 @@ def _service_config(settings: ChannelSettings) -> dict[str, object]:
         "backoffMultiplier": 2,
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
-    return {"methodConfig": [{"name": [{}], "retryPolicy": policy}, {"name": _ENDLESS_STREAMS}]}
+    return {"methodConfig": [{"name": [{}], "retryPolicy": policy}, {"name": _STREAMS}]}
