@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine, select
 
 from juki.register import tables as t
-from juki.register.intake import envelope_place
+from juki.register.streams import envelope_place
 from juki.store.sealing import Sealer
 from juki.v1 import notification_pb2
 

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from juki.domain.residency import DisputeReason, ResidencyStatus
 from juki.register import tables as t
-from juki.register.persons import Outcome, Person
+from juki.register.held import Person
+from juki.register.persons import Outcome
 from juki.register.values import RecordChange
 from juki.store.upsert import upsert
 from juki.v1 import notification_pb2

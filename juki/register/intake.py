@@ -8,46 +8,32 @@ stands before it accepted.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, insert
 
 from juki.custody.port import SIGNING, Custody
 from juki.custody.verify import fingerprint
-from juki.domain.envelope import (
-    StreamLink,
-    StreamPosition,
-    follow,
-    notification_digest,
-    receipt_digest,
-)
+from juki.domain.envelope import StreamPosition, follow, receipt_digest
 from juki.domain.errors import JukiError, Reason
 from juki.domain.residency import DisputeReason
 from juki.register import tables as t
 from juki.register.disputes import DisputeBook
 from juki.register.persons import Outcome, PersonRegister
-from juki.register.signers import Signer, SignerDirectory, check_signature
-from juki.register.values import RecordChange, record_change
+from juki.register.signers import SignerDirectory
+from juki.register.streams import (
+    envelope_place,
+    held_of,
+    read_position,
+    read_receipts,
+    write_position,
+)
+from juki.register.verification import RunVerifier, VerifiedNotification, VerifiedRun
 from juki.rpc.reasons import reason_number
 from juki.store.engine import now_microseconds
 from juki.store.sealing import Sealer
 from juki.v1 import intake_pb2, notification_pb2
-
-MAXIMUM_RUN = 1000
-"""Notifications in one run."""
-
-
-@dataclass(frozen=True, slots=True)
-class VerifiedNotification:
-    """A notification whose envelope holds: parsed, its signature verified."""
-
-    envelope: bytes
-    """The serialised `SignedNotification` as it came."""
-
-    link: StreamLink
-    change: RecordChange | None
-    """`None` for an epoch start."""
 
 
 @dataclass(slots=True)
@@ -115,7 +101,7 @@ class NotificationIntake:
         self._register = register
         self._disputes = disputes
         self._issuer = issuer
-        self._identity_of = identity_of
+        self._verifier = RunVerifier(signers, identity_of)
         self._deliver = deliver
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Committed], None]] = []
@@ -135,12 +121,12 @@ class NotificationIntake:
         Raises:
             JukiError: When already the first notification is refused, with its reason.
         """
-        verified, signers, refused = self._verify_run(request, municipality)
-        if not verified and refused is not None:
-            raise refused
+        run = self._verifier.verify(request, municipality)
+        if not run.notifications and run.refusal is not None:
+            raise run.refusal
         with self._lock:
             self._settle_doubt()
-            submission, committed = self._store(municipality, verified, signers, refused)
+            submission, committed = self._store(municipality, run)
             if committed is not None:
                 self._tell(committed)
         return submission
@@ -164,45 +150,18 @@ class NotificationIntake:
         if held == position:
             self._tell(committed)
 
-    def _verify_run(
-        self, request: intake_pb2.SubmitNotificationsRequest, municipality: str
-    ) -> tuple[list[VerifiedNotification], dict[bytes, Signer], JukiError | None]:
-        identity = self._identity_of(municipality)
-        verified: list[VerifiedNotification] = []
-        signers: dict[bytes, Signer] = {}
-        for signed in request.notifications:
-            try:
-                notification = _parse(signed.notification)
-                if notification.municipality != municipality or (
-                    verified and notification.epoch != verified[0].link.epoch
-                ):
-                    raise JukiError(
-                        Reason.INVALID_FIELD, "a run is of one municipality and one epoch"
-                    )
-                signer = signers.get(signed.key_id)
-                if signer is None:
-                    signer = self._signers.find(signed.key_id, identity, request.certificates)
-                digest = notification_digest(signed.notification)
-                check_signature(signer, digest, signed.signature)
-                verified.append(_verified(signed, notification, digest))
-                signers[signer.key_id] = signer
-            except JukiError as error:
-                return verified, signers, error
-        return verified, signers, None
-
     def _store(
         self,
         municipality: str,
-        verified: list[VerifiedNotification],
-        signers: dict[bytes, Signer],
-        refused: JukiError | None,
+        run: VerifiedRun,
     ) -> tuple[Submission, Committed | None]:
+        refused = run.refusal
         response = intake_pb2.SubmitNotificationsResponse(certificates=self.certificates)
         committed: Committed | None = None
         try:
             with self._engine.begin() as connection:
                 position = read_position(connection, municipality)
-                sorted_run = self._sort(connection, municipality, position, verified)
+                sorted_run = self._sort(connection, municipality, position, run.notifications)
                 if sorted_run.refusal is not None:
                     refused = sorted_run.refusal
                     if sorted_run.taken == 0:
@@ -210,7 +169,7 @@ class NotificationIntake:
                 response.receipts.extend(sorted_run.receipts)
                 if sorted_run.fresh:
                     committed, receipt = self._append(connection, municipality, sorted_run)
-                    self._signers.store(connection, signers.values())
+                    self._signers.store(connection, run.signers.values())
                     response.receipts.append(receipt)
         except BaseException:
             self._register.forget_ordinals()
@@ -232,7 +191,8 @@ class NotificationIntake:
         verified: list[VerifiedNotification],
     ) -> _SortedRun:
         """Parts what is held already from what is new, up to the first refusal."""
-        held = _held(connection, municipality, position, verified)
+        links = [one.link for one in verified]
+        held = held_of(connection, municipality, position, links)
         receipt_ids: dict[int, None] = {}
         fresh: list[VerifiedNotification] = []
         refusal: JukiError | None = None
@@ -254,7 +214,8 @@ class NotificationIntake:
                 taken += 1
         except JukiError as error:
             refusal = error
-        return _SortedRun(_receipts(connection, receipt_ids), fresh, position, taken, refusal)
+        receipts = read_receipts(connection, receipt_ids)
+        return _SortedRun(receipts, fresh, position, taken, refusal)
 
     def _append(
         self,
@@ -329,103 +290,6 @@ class NotificationIntake:
         return notification_pb2.SignedReceipt(
             receipt=receipt, key_id=self._key_id, signature=signature
         )
-
-
-def read_position(connection: Connection, municipality: str) -> StreamPosition:
-    """How far the municipality's stream is held."""
-    row = connection.execute(
-        select(t.stream).where(t.stream.c.municipality == municipality)
-    ).first()
-    return StreamPosition(row.epoch, row.sequence, bytes(row.digest)) if row else StreamPosition()
-
-
-def write_position(connection: Connection, municipality: str, position: StreamPosition) -> None:
-    """Moves the head of the municipality's stream."""
-    values = {
-        "epoch": position.epoch,
-        "sequence": position.sequence,
-        "digest": position.digest,
-    }
-    changed = connection.execute(
-        update(t.stream).where(t.stream.c.municipality == municipality).values(values)
-    )
-    if changed.rowcount == 0:
-        connection.execute(
-            insert(t.stream).values(
-                municipality=municipality, relayed_epoch=0, relayed_sequence=0, **values
-            )
-        )
-
-
-def envelope_place(municipality: str, epoch: int, sequence: int) -> bytes:
-    """The place that a sealed envelope is bound to."""
-    return b"notification.envelope|%s|%d|%d" % (municipality.encode(), epoch, sequence)
-
-
-def _parse(serialised: bytes) -> notification_pb2.Notification:
-    try:
-        notification = notification_pb2.Notification.FromString(serialised)
-    except Exception:  # protobuf raises its own DecodeError, whose text may quote the bytes
-        raise JukiError(Reason.MALFORMED_MESSAGE, "the bytes are not a notification") from None
-    if (
-        len(notification.predecessor_digest) != 32
-        or notification.epoch < 1
-        or notification.sequence < 1
-        or notification.WhichOneof("content") is None
-        or not notification.HasField("issued_at")
-    ):
-        raise JukiError(Reason.INVALID_FIELD, "the notification has no place in a stream")
-    return notification
-
-
-def _verified(
-    signed: notification_pb2.SignedNotification,
-    notification: notification_pb2.Notification,
-    digest: bytes,
-) -> VerifiedNotification:
-    starts = notification.WhichOneof("content") == "epoch_start"
-    link = StreamLink(
-        notification.epoch,
-        notification.sequence,
-        notification.predecessor_digest,
-        digest,
-        starts_epoch=starts,
-        last_known_sequence=notification.epoch_start.last_known_sequence if starts else 0,
-    )
-    return VerifiedNotification(
-        signed.SerializeToString(), link, None if starts else record_change(notification)
-    )
-
-
-def _held(
-    connection: Connection,
-    municipality: str,
-    position: StreamPosition,
-    verified: list[VerifiedNotification],
-) -> dict[tuple[int, int], tuple[bytes, int]]:
-    """Digest and receipt of those of the run that are held already."""
-    first = verified[0].link
-    if (first.epoch, first.sequence) > (position.epoch, position.sequence):
-        return {}
-    table = t.notification
-    statement = select(table.c.sequence, table.c.digest, table.c.receipt_id).where(
-        table.c.municipality == municipality,
-        table.c.epoch == first.epoch,
-        table.c.sequence.in_([one.link.sequence for one in verified]),
-    )
-    return {
-        (first.epoch, row.sequence): (bytes(row.digest), row.receipt_id)
-        for row in connection.execute(statement)
-    }
-
-
-def _receipts(connection: Connection, ids: Iterable[int]) -> list[notification_pb2.SignedReceipt]:
-    wanted = list(ids)
-    if not wanted:
-        return []
-    statement = select(t.receipt.c.id, t.receipt.c.signed).where(t.receipt.c.id.in_(wanted))
-    found = {row.id: bytes(row.signed) for row in connection.execute(statement)}
-    return [notification_pb2.SignedReceipt.FromString(found[one]) for one in wanted]
 
 
 def _refusal(error: JukiError, index: int) -> intake_pb2.Refusal:

@@ -17,13 +17,11 @@ from sqlalchemy import Connection, func, select
 from juki.domain.change import ChangeKind, ChangeReason
 from juki.domain.residency import DisputeReason, apply_change, derive
 from juki.register import tables as t
-from juki.register.held import HeldClaim, Person, claim_place
+from juki.register.held import HeldClaim, Person
 from juki.register.joining import joined_claims
 from juki.register.values import RecordChange
 from juki.register.working_set import CodeRegistry, WorkingSet
 from juki.store.sealing import Sealer
-
-__all__ = ["CodeRegistry", "HeldClaim", "Outcome", "Person", "PersonRegister", "claim_place"]
 
 _CARRYING: Final = frozenset({ChangeReason.MOVING_IN, ChangeReason.EX_OFFICIO_ENTRY})
 """Entries of a person who brings their Individual Number along."""

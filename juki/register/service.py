@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 
 from juki.domain.errors import JukiError, Reason
 from juki.register.archive import read_run
-from juki.register.intake import NotificationIntake, Submission, read_position
+from juki.register.intake import NotificationIntake, Submission
 from juki.register.returns import ReturnBox
+from juki.register.streams import read_position
 from juki.rpc.call import current_identity
 from juki.rpc.identity import Identity
 from juki.store.sealing import Sealer

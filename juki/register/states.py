@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from juki.domain.residency import ResidencyStatus
 from juki.index.port import PersonState
 from juki.register import tables as t
-from juki.register.persons import Person, claim_place
+from juki.register.held import Person, claim_place
 from juki.store.sealing import Sealer
 
 _PAGE: Final = 2000

@@ -18,8 +18,9 @@ from juki.domain.residency import ResidencyStatus
 from juki.register import tables as t
 from juki.register.archive import read_run
 from juki.register.disputes import open_disputes
-from juki.register.intake import Committed, read_position
+from juki.register.intake import Committed
 from juki.register.states import all_states, state_of
+from juki.register.streams import read_position
 from juki.v1 import intake_pb2, notification_pb2
 from tests.register_fixtures import Hosts, Nation
 from tests.stream import Stream, information

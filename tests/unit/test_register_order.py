@@ -22,7 +22,8 @@ from juki.domain.codes import ResidentRecordCode
 from juki.domain.residency import ResidencyStatus
 from juki.register import tables as t
 from juki.register.disputes import DisputeBook
-from juki.register.persons import PersonRegister, claim_place
+from juki.register.held import claim_place
+from juki.register.persons import PersonRegister
 from juki.register.values import RecordChange
 from juki.store.engine import migrate, open_engine
 from juki.v1 import notification_pb2

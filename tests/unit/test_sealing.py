@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from juki.domain.errors import JukiError, Reason
 from juki.register.held import claim_place
-from juki.register.intake import envelope_place
+from juki.register.streams import envelope_place
 from juki.store.sealing import BLIND_LENGTH, Sealer
 
 KEY = bytes(range(32))

@@ -1,0 +1,107 @@
+"""Verifies the envelopes of a run: who signed what, and where in the stream it claims to stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from juki.domain.envelope import DIGEST_LENGTH, StreamLink, notification_digest
+from juki.domain.errors import JukiError, Reason
+from juki.register.signers import Signer, SignerDirectory, check_signature
+from juki.register.values import RecordChange, record_change
+from juki.v1 import intake_pb2, notification_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedNotification:
+    """A notification whose envelope holds: parsed, its signature verified."""
+
+    envelope: bytes
+    """The serialised `SignedNotification` as it came."""
+
+    link: StreamLink
+    change: RecordChange | None
+    """`None` for an epoch start."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRun:
+    """What of a run holds, from its beginning."""
+
+    notifications: list[VerifiedNotification]
+    signers: dict[bytes, Signer]
+    """By key id: those who signed them."""
+
+    refusal: JukiError | None
+    """Why the notification after them does not hold, if there is one."""
+
+
+class RunVerifier:
+    """Verifies runs against the certificates of the municipalities' gateways."""
+
+    def __init__(self, signers: SignerDirectory, identity_of: Callable[[str], str]) -> None:
+        """`identity_of` gives the URI identity of a municipality's gateway."""
+        self._signers = signers
+        self._identity_of = identity_of
+
+    def verify(
+        self, request: intake_pb2.SubmitNotificationsRequest, municipality: str
+    ) -> VerifiedRun:
+        """The part of the run that holds, and why the rest does not."""
+        identity = self._identity_of(municipality)
+        verified: list[VerifiedNotification] = []
+        signers: dict[bytes, Signer] = {}
+        for signed in request.notifications:
+            try:
+                notification = _parse(signed.notification)
+                if notification.municipality != municipality or (
+                    verified and notification.epoch != verified[0].link.epoch
+                ):
+                    raise JukiError(
+                        Reason.INVALID_FIELD, "a run is of one municipality and one epoch"
+                    )
+                signer = signers.get(signed.key_id)
+                if signer is None:
+                    signer = self._signers.find(signed.key_id, identity, request.certificates)
+                digest = notification_digest(signed.notification)
+                check_signature(signer, digest, signed.signature)
+                verified.append(_verified(signed, notification, digest))
+                signers[signer.key_id] = signer
+            except JukiError as error:
+                return VerifiedRun(verified, signers, error)
+        return VerifiedRun(verified, signers, None)
+
+
+def _parse(serialised: bytes) -> notification_pb2.Notification:
+    try:
+        notification = notification_pb2.Notification.FromString(serialised)
+    except Exception:  # protobuf raises its own DecodeError, whose text may quote the bytes
+        raise JukiError(Reason.MALFORMED_MESSAGE, "the bytes are not a notification") from None
+    if (
+        len(notification.predecessor_digest) != DIGEST_LENGTH
+        or notification.epoch < 1
+        or notification.sequence < 1
+        or notification.WhichOneof("content") is None
+        or not notification.HasField("issued_at")
+    ):
+        raise JukiError(Reason.INVALID_FIELD, "the notification has no place in a stream")
+    return notification
+
+
+def _verified(
+    signed: notification_pb2.SignedNotification,
+    notification: notification_pb2.Notification,
+    digest: bytes,
+) -> VerifiedNotification:
+    starts = notification.WhichOneof("content") == "epoch_start"
+    link = StreamLink(
+        notification.epoch,
+        notification.sequence,
+        notification.predecessor_digest,
+        digest,
+        starts_epoch=starts,
+        last_known_sequence=notification.epoch_start.last_known_sequence if starts else 0,
+    )
+    return VerifiedNotification(
+        signed.SerializeToString(), link, None if starts else record_change(notification)
+    )
