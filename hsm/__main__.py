@@ -13,6 +13,7 @@ import structlog
 from hsm.authority import Authority
 from hsm.certificates import read_chains
 from hsm.configuration import Configuration, read_configuration
+from hsm.hardening import harden_process
 from hsm.operations import Operations, ServerLeafNames
 from hsm.service import Service
 from hsm.sockets import SocketRole
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     try:
+        harden_process()
         run(read_configuration(parser.parse_args(arguments).config))
     except JukiError as error:
         sys.stderr.write(f"custody does not start: {error}\n")

@@ -12,7 +12,7 @@ from typing import Any
 import pkcs11
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
+from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, TokenFlag
 from pkcs11.exceptions import (
     DeviceError,
     DeviceRemoved,
@@ -45,15 +45,8 @@ _TAG_BYTES = 16
 _DATA_KEY_BINDING = b"juki data key v1"
 """Additional data of the wrapping: nothing else encrypted under the key unwraps as a data key."""
 
-REQUIRED_MECHANISMS = {
-    Mechanism.ECDSA: "sign with P-256",
-    Mechanism.EC_KEY_PAIR_GEN: "generate P-256 keys",
-    Mechanism.AES_GCM: "wrap data keys",
-    Mechanism.AES_KEY_GEN: "generate wrapping keys",
-    Mechanism.SHA256_HMAC: "authenticate messages",
-    Mechanism.GENERIC_SECRET_KEY_GEN: "generate secret keys",
-}
-"""What a module must offer, with the purpose that fails without it."""
+MECHANISM_TABLE = Path(__file__).with_name("mechanisms.tsv")
+"""What a module must offer, with the operation that fails without it."""
 
 TOKEN_LOST = (
     DeviceError,
@@ -275,11 +268,17 @@ def _find(library: Any, location: TokenLocation) -> Any:
         ) from None
 
 
+def required_mechanisms() -> dict[Mechanism, str]:
+    """The mechanisms of `MECHANISM_TABLE` and what each is for."""
+    rows = MECHANISM_TABLE.read_text(encoding="ascii").splitlines()[1:]
+    return {Mechanism[name]: purpose for name, purpose in (row.split("\t") for row in rows)}
+
+
 def _refuse_missing_mechanisms(token: Any) -> None:
     offered = token.slot.get_mechanisms()
     missing = [
         f"{mechanism.name} (to {purpose})"
-        for mechanism, purpose in REQUIRED_MECHANISMS.items()
+        for mechanism, purpose in required_mechanisms().items()
         if mechanism not in offered
     ]
     if missing:
@@ -289,6 +288,13 @@ def _refuse_missing_mechanisms(token: Any) -> None:
 
 
 def _log_in(token: Any, location: TokenLocation, *, writable: bool) -> Any:
+    # The flag outlives this process: no restart, however often, uses up the attempt that is left.
+    if token.flags & TokenFlag.USER_PIN_FINAL_TRY:
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID,
+            f"the token {location.label!r} locks its PIN at one more wrong attempt; "
+            "custody leaves that one to its officers",
+        )
     try:
         pin = location.pin_file.read_text(encoding="ascii").strip()
     except OSError as error:

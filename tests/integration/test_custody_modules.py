@@ -1,0 +1,106 @@
+"""Which PKCS#11 modules custody works with, and how it refuses those that it does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pkcs11
+import pytest
+from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, TokenFlag
+
+from hsm.provision import HostFiles
+from hsm.token import _log_in, _refuse_missing_mechanisms, load_module, required_mechanisms
+from juki.domain.errors import JukiError, Reason
+from tests.custody_fixtures import REPOSITORY, TrustDomain, running_custody, start_custody
+
+OPENSC = Path("/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so")
+
+
+def test_a_module_without_a_token_is_loaded_and_refused_in_clear_words(own_host: HostFiles) -> None:
+    if not OPENSC.exists():
+        pytest.skip("OpenSC is not installed")
+    text = own_host.configuration.read_text()
+    own_host.configuration.write_text(text.replace("/usr/lib/softhsm/libsofthsm2.so", str(OPENSC)))
+    with pytest.raises(AssertionError) as refused:
+        start_custody(own_host.configuration)
+    assert "no token is labelled 'cs-221309'" in str(refused.value)
+    assert "Traceback" not in str(refused.value)
+
+
+@pytest.mark.parametrize("absent", list(required_mechanisms()), ids=lambda one: one.name)
+def test_a_missing_mechanism_is_named_with_what_fails_without_it(absent: Mechanism) -> None:
+    offered = set(required_mechanisms()) - {absent}
+    token = SimpleNamespace(slot=SimpleNamespace(get_mechanisms=lambda: offered))
+    with pytest.raises(JukiError) as refused:
+        _refuse_missing_mechanisms(token)
+    assert f"{absent.name} (to {required_mechanisms()[absent]})" in refused.value.message
+
+
+def test_the_last_attempt_before_a_pin_is_locked_is_never_used(own_host: HostFiles) -> None:
+    def opened(**_: object) -> None:
+        raise AssertionError("a log-in was tried")
+
+    token = SimpleNamespace(flags=TokenFlag.USER_PIN_FINAL_TRY, open=opened)
+    with pytest.raises(JukiError) as refused:
+        _log_in(token, own_host.token(Path("any"), "cs-221309"), writable=False)
+    assert refused.value.reason is Reason.CONFIGURATION_INVALID
+    assert "one more wrong attempt" in refused.value.message
+
+
+def test_custody_leaves_no_core_dump(own_host: HostFiles) -> None:
+    with running_custody(own_host) as custody:
+        limits = Path(f"/proc/{custody.process.pid}/limits").read_text()
+    (line,) = (one for one in limits.splitlines() if one.startswith("Max core file size"))
+    assert line.split()[4:6] == ["0", "0"]
+
+
+def test_the_memory_of_a_hardened_process_is_closed_to_others_of_its_user() -> None:
+    words = (
+        "from hsm.hardening import *; before = is_dumpable(); harden_process(); "
+        "print(before, is_dumpable())"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", words], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split() == ["True", "False"]
+
+
+@pytest.mark.parametrize("label", ["tls-client", "signing", "server-issuer", "wrapping"])
+def test_no_way_gets_a_private_or_secret_key_out(
+    trust_domain: TrustDomain, own_host: HostFiles, label: str
+) -> None:
+    location = own_host.token(trust_domain.plan.module, "cs-221309")
+    library = load_module(location.module, location.softhsm_configuration)
+    try:
+        token = library.get_token(token_label=location.label)
+        with token.open(user_pin=location.pin_file.read_text(), rw=True) as session:
+            kind = ObjectClass.SECRET_KEY if label == "wrapping" else ObjectClass.PRIVATE_KEY
+            key = session.get_key(object_class=kind, label=label)
+            held = session.get_key(object_class=ObjectClass.SECRET_KEY, label="wrapping")
+            own = session.generate_key(KeyType.AES, 256)
+            assert not held[Attribute.WRAP]
+            loose = {Attribute.EXTRACTABLE: True, Attribute.SENSITIVE: False}
+            canary = session.generate_key(KeyType.AES, 256, template=loose)
+            assert own.wrap_key(canary), "a key that may leave is wrapped"
+            assert len(canary[Attribute.VALUE]) == 32
+            ways = {
+                "read": lambda: key[Attribute.VALUE],
+                "let the wrapping key wrap": lambda: held.__setitem__(Attribute.WRAP, True),
+                "wrap with a key of one's own": lambda: own.wrap_key(key),
+                "wrap padded": lambda: own.wrap_key(key, mechanism=Mechanism.AES_KEY_WRAP_PAD),
+                "make extractable": lambda: key.__setitem__(Attribute.EXTRACTABLE, True),
+                "make readable": lambda: key.__setitem__(Attribute.SENSITIVE, False),
+                "copy extractable": lambda: key.copy({Attribute.EXTRACTABLE: True}),
+                "copy readable": lambda: key.copy({Attribute.SENSITIVE: False}),
+            }
+            for way, attempt in ways.items():
+                try:
+                    attempt()
+                except pkcs11.exceptions.PKCS11Error:
+                    continue
+                raise AssertionError(f"{label} came out: {way}")
+    finally:
+        library.finalize()
