@@ -13,6 +13,7 @@ from bench.intake import IntakeFigures, IntakeLoad, measure_intake
 from bench.lookup import LookupFigures, measure_lookups
 from bench.lookup_client import BATCH
 from bench.lookup_server import Kind
+from bench.numbers import NumberFigures, measure_numbers
 from juki.domain.errors import JukiError
 
 app = typer.Typer(
@@ -83,6 +84,43 @@ def intake(
         typer.echo(json.dumps(figures.as_dict(), ensure_ascii=False))
     else:
         Console().print(_intake_table(figures))
+
+
+@app.command()
+def numbers(
+    count: Annotated[int, typer.Option(help="Numbers made in batches.", min=500)] = 10_000,
+    singles: Annotated[int, typer.Option(help="Numbers made one by one.", min=20)] = 300,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Individual Numbers made and re-made: prefecture, nation and token, durable before the answer.
+
+    Examples:
+
+        juki bench numbers
+
+        juki bench numbers --count 50000 --json
+    """
+    console = Console(stderr=True)
+    try:
+        with console.status("starting") as status:
+            figures = measure_numbers(count, singles, status.update)
+    except JukiError as error:
+        typer.echo(f"{error.reason}: {error.message}", err=True)
+        raise typer.Exit(2) from None
+    if as_json:
+        typer.echo(json.dumps(figures.as_dict(), ensure_ascii=False))
+    else:
+        Console().print(_number_table(figures))
+
+
+def _number_table(figures: NumberFigures) -> Table:
+    table = Table("Individual Numbers", "a second", caption=f"{figures.machine}.")
+    table.add_row(
+        f"{figures.numbers:,} in batches of {figures.batch:,}", f"{figures.batched_per_second:,.0f}"
+    )
+    table.add_row(f"{figures.singles:,} one by one", f"{figures.single_per_second:,.0f}")
+    table.add_row(f"{figures.singles:,} re-made one by one", f"{figures.remade_per_second:,.0f}")
+    return table
 
 
 def _intake_table(figures: IntakeFigures) -> Table:

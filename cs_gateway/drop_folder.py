@@ -37,6 +37,15 @@ _LOG: Final = structlog.get_logger(__name__)
 SUFFIX: Final = ".jsonl"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 MAX_LINES: Final = 1_000_000
+_FILE_WAITS: Final = frozenset(
+    {
+        Reason.CODE_POOL_EMPTY,
+        Reason.UPSTREAM_UNAVAILABLE,
+        Reason.OVERLOADED,
+        Reason.CUSTODY_UNAVAILABLE,
+        Reason.STORE_UNAVAILABLE,
+    }
+)
 _MAX_NAME: Final = 200
 _LINES_AT_ONCE: Final = 512
 _CHUNKS_UNDER_WAY: Final = 2
@@ -181,9 +190,9 @@ class DropFolder:
         ):
             if written.refusal is None:
                 progress = progress.with_notification(written.epoch, written.sequence)
-            elif written.refusal is Reason.CODE_POOL_EMPTY:
-                # Not the line's fault: the file waits for codes.
-                raise JukiError(Reason.CODE_POOL_EMPTY, "the pool of codes is used up")
+            elif written.refusal in _FILE_WAITS:
+                # Not the line's fault: the file waits for codes, or for the nation.
+                raise JukiError(written.refusal, "the file's next line must wait")
             else:
                 refused.append(RefusedLine(number, written.refusal, line))
         progress = replace(

@@ -22,9 +22,6 @@ _NOT_THE_REGISTERS: Final = frozenset(
     {
         # The gateway itself designates numbers once the nation has generated them.
         ChangeReason.NUMBER_DESIGNATION,
-        # A number can only be re-made by the nation, and CodeService has no call for it yet.
-        ChangeReason.NUMBER_CHANGE_REQUEST,
-        ChangeReason.EX_OFFICIO_NUMBER_CHANGE,
     }
 )
 
@@ -64,7 +61,10 @@ class PreparedEvent:
     """The code reserved for it, if it may need one."""
 
     number: str = ""
-    """The Individual Number generated for `code`; empty when not asked for."""
+    """The Individual Number generated for `code`, or re-made; empty when not asked for."""
+
+    former_number: str = ""
+    """The number that `number` was made to replace."""
 
     def __repr__(self) -> str:
         return f"PreparedEvent({self.reason.name})"
@@ -89,14 +89,13 @@ class EventChecker:
 
         Raises:
             JukiError: INVALID_FIELD for a value that cannot be, IMPOSSIBLE_EVENT for a reason that
-                is not the register's to give (numbers are designated by the gateway and re-made
-                by the nation).
+                is not the register's to give (first numbers are designated by the gateway).
         """
         event.DiscardUnknownFields()
         _check_ids(event)
         reason = _reason(event)
         if reason in _NOT_THE_REGISTERS:
-            raise JukiError(Reason.IMPOSSIBLE_EVENT, "numbers are changed through the nation")
+            raise JukiError(Reason.IMPOSSIBLE_EVENT, "first numbers are designated by the gateway")
         _check_date(event.event_date)
         self._check_four_items(event, reason)
         carried = self._check_codes(event, reason)

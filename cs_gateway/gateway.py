@@ -20,6 +20,7 @@ from cs_gateway.outbox import Outbox
 from cs_gateway.ports import Clock, GatewayCustody, RandomSource, ReceiptVerifier, Upstream
 from cs_gateway.progress import Progress
 from cs_gateway.relay import Relay
+from cs_gateway.remaking import NumberRemaking
 from cs_gateway.replenishment import PoolMarks, Replenishment
 from cs_gateway.returns import Returns
 from cs_gateway.signing import StreamSigner
@@ -92,6 +93,7 @@ class Gateway:
             pool=self.pool,
             writer=self.writer,
             upstream=upstream,
+            remaking=NumberRemaking(municipality, self.store, upstream),
             metrics=self.metrics,
         )
         self._relay = Relay(

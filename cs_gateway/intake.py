@@ -3,7 +3,8 @@
 Numbers: an event handed in by file, or together with more than `PREFETCH_ABOVE` first-time
 entries, asks the nation for the new residents' Individual Numbers before it is written, with a
 short deadline. Everything else is written without, and designated in the background
-(`cs_gateway.designation`): an entry is valid before its number exists.
+(`cs_gateway.designation`): an entry is valid before its number exists. A change of number waits for
+the nation (`cs_gateway.remaking`), after all that was handed in before it is durable.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from cs_gateway.events import EventChecker, PreparedEvent
 from cs_gateway.group import Written
 from cs_gateway.metrics import GatewayMetrics
 from cs_gateway.ports import Upstream
+from cs_gateway.remaking import NumberRemaking
 from cs_gateway.writer import StreamWriter
 from juki.domain.codes import IndividualNumber
 from juki.domain.errors import JukiError, Reason
@@ -42,7 +44,7 @@ class PendingOutcomes:
     """Outcomes of events that were handed to the writer."""
 
     _refusals: list[Reason | None]
-    _future: Future[list[Written]] | None
+    _futures: list[Future[list[Written]]]
     _source: str
     _metrics: GatewayMetrics
 
@@ -54,11 +56,8 @@ class PendingOutcomes:
                 it is not known: repeating the events is safe.
         """
         written: list[Written] = []
-        if self._future is not None:
-            try:
-                written = self._future.result(timeout)
-            except TimeoutError:
-                raise JukiError(Reason.OVERLOADED, "the events have not been written yet") from None
+        for future in self._futures:
+            written += _result(future, timeout)
         remaining = iter(written)
         outcomes = [
             Written(refusal) if refusal is not None else next(remaining)
@@ -80,6 +79,7 @@ class Intake:
         pool: CodePool,
         writer: StreamWriter,
         upstream: Upstream,
+        remaking: NumberRemaking,
         metrics: GatewayMetrics,
         reserve_seconds: float = RESERVE_SECONDS,
     ) -> None:
@@ -88,6 +88,7 @@ class Intake:
         self._pool = pool
         self._writer = writer
         self._upstream = upstream
+        self._remaking = remaking
         self._metrics = metrics
         self._reserve_seconds = reserve_seconds
 
@@ -95,15 +96,45 @@ class Intake:
         """Hands events in, in order; `source` is "rpc" or "file"."""
         refusals: list[Reason | None] = []
         prepared: list[PreparedEvent] = []
+        futures: list[Future[list[Written]]] = []
         for event in events:
-            try:
-                prepared.append(self._checker.prepare(event))
-                refusals.append(None)
-            except JukiError as error:
-                refusals.append(error.reason)
+            one = self._prepare(event, refusals)
+            if one is None:
+                continue
+            if one.reason.remakes_number:
+                futures += self._write(prepared, source)
+                prepared = []
+                # The writer works in order: once it comes to nothing, all before is durable.
+                _result(self._writer.write([]), _WRITE_SECONDS)
+                if not self._fetch_remade(one, refusals):
+                    continue
+            prepared.append(one)
+        futures += self._write(prepared, source)
+        return PendingOutcomes(refusals, futures, source, self._metrics)
+
+    def _prepare(
+        self, event: register_pb2.RegisterEvent, refusals: list[Reason | None]
+    ) -> PreparedEvent | None:
+        try:
+            one = self._checker.prepare(event)
+        except JukiError as error:
+            refusals.append(error.reason)
+            return None
+        refusals.append(None)
+        return one
+
+    def _fetch_remade(self, event: PreparedEvent, refusals: list[Reason | None]) -> bool:
+        try:
+            self._remaking.fetch(event)
+        except JukiError as error:
+            refusals[-1] = error.reason
+        return refusals[-1] is None
+
+    def _write(self, prepared: list[PreparedEvent], source: str) -> list[Future[list[Written]]]:
+        if not prepared:
+            return []
         self._reserve_codes(prepared, source)
-        future = self._writer.write(prepared) if prepared else None
-        return PendingOutcomes(refusals, future, source, self._metrics)
+        return [self._writer.write(prepared)]
 
     def _reserve_codes(self, prepared: list[PreparedEvent], source: str) -> None:
         wanting = [event for event in prepared if event.may_need_code]
@@ -126,6 +157,13 @@ class Intake:
         except (JukiError, ValueError) as error:
             reason = error.reason.value if isinstance(error, JukiError) else "INVALID_ANSWER"
             _LOG.warning("numbers_not_prefetched", entries=len(events), reason=reason)
+
+
+def _result(future: Future[list[Written]], timeout: float) -> list[Written]:
+    try:
+        return future.result(timeout)
+    except TimeoutError:
+        raise JukiError(Reason.OVERLOADED, "the events have not been written yet") from None
 
 
 def _label(outcome: Written) -> str:

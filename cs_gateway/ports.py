@@ -84,6 +84,9 @@ class Upstream(Protocol):
     ) -> list[int]:
         """Individual Numbers for codes, in their order; `timeout` in seconds."""
 
+    def remake_number(self, municipality: str, request_id: str, code: int, former: int) -> int:
+        """The number that replaces `former`; the same for the same former number."""
+
 
 class ReceiptVerifier(Protocol):
     """Checks a receipt's signature and its signer's certificate."""

@@ -50,7 +50,8 @@ def apply_event(
     caller sets `resident.last_digest` once the new notification's digest is known.
 
     Raises:
-        JukiError: RECORD_NOT_FOUND, IMPOSSIBLE_EVENT or CODE_POOL_EMPTY.
+        JukiError: RECORD_NOT_FOUND, IMPOSSIBLE_EVENT, CODE_POOL_EMPTY, or OVERLOADED when the
+            record changed while the nation re-made its number.
     """
     reason = event.reason
     if resident is None and reason.kind is not ChangeKind.ENTRY:
@@ -85,6 +86,8 @@ def apply_event(
         else:
             information.individual_number = event.number
         information.resident_record_code = event.code.digits
+    elif reason.remakes_number:
+        _take_remade_number(information, event)
     following = Resident(
         record_key=event.record_key,
         state=state,
@@ -127,6 +130,18 @@ def designate_number(resident: Resident, number: str, event_date: tuple[int, int
         information=information, person_predecessor_digest=resident.last_digest
     )
     return Change(following, content)
+
+
+def _take_remade_number(
+    information: identification_pb2.IdentificationInformation, event: PreparedEvent
+) -> None:
+    former = information.individual_number
+    if not former:
+        raise JukiError(Reason.IMPOSSIBLE_EVENT, "the record has no number that could have leaked")
+    if not event.number or event.former_number != former:
+        raise JukiError(Reason.OVERLOADED, "the record changed while its number was re-made")
+    information.change.former_individual_number = former
+    information.individual_number = event.number
 
 
 def _take_four_items(

@@ -179,6 +179,12 @@ class GatewayStore:
                         residents[resident.record_key] = resident
         return taken, residents
 
+    def is_recovered(self, content_key: bytes) -> bool:
+        """Whether a notification with this content was fetched back and waits for its event."""
+        statement = select(RECOVERED.c.sequence).where(RECOVERED.c.content_key == content_key)
+        with self.read() as connection:
+            return connection.execute(statement.limit(1)).first() is not None
+
     def taken_event(self, event_key: bytes) -> TakenEvent | None:
         """The event with this blind key, if it was taken in."""
         return self.group_context([event_key], [], [])[0].get(event_key)

@@ -97,3 +97,17 @@ class PrefectureClient:
         except grpc.RpcError as error:
             raise_from_rpc(error)
         return list(response.individual_numbers)
+
+    def remake_number(self, municipality: str, request_id: str, code: int, former: int) -> int:
+        """See `cs_gateway.ports.Upstream`."""
+        request = codes_pb2.RemakeIndividualNumberRequest(
+            municipality=municipality,
+            request_id=request_id,
+            resident_record_code=code,
+            former_individual_number=former,
+        )
+        try:
+            response = self._codes.RemakeIndividualNumber(request, timeout=_READ_SECONDS)
+        except grpc.RpcError as error:
+            raise_from_rpc(error)
+        return response.individual_number

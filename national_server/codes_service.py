@@ -8,12 +8,13 @@ import grpc
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import Connection
 
-from juki.domain.codes import ResidentRecordCode
+from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.rpc.call import current_identity
 from juki.rpc.identity import Identity
 from juki.v1 import codes_pb2, codes_pb2_grpc
 from national_server.code_pool import CodePool, municipality_of_codes
-from national_server.numbers import NumberMaker, generated_codes
+from national_server.number_registry import generated_codes, replacements
+from national_server.numbers import NumberMaker
 
 
 class NationalCodeRegistry:
@@ -26,6 +27,10 @@ class NationalCodeRegistry:
     def generated(self, connection: Connection, number_blinds: set[bytes]) -> dict[bytes, bytes]:
         """For those of the numbers that were made: the blind code each was made from."""
         return generated_codes(connection, number_blinds)
+
+    def replaced(self, connection: Connection, number_blinds: set[bytes]) -> dict[bytes, bytes]:
+        """For those of the numbers that were replaced: the number each was replaced by."""
+        return replacements(connection, number_blinds)
 
 
 class CodeServicer(codes_pb2_grpc.CodeServiceServicer):
@@ -49,6 +54,11 @@ class CodeServicer(codes_pb2_grpc.CodeServiceServicer):
             "Individual Numbers given to municipalities, made now or before.",
             registry=registry,
         )
+        self._remade = Counter(
+            "juki_individual_numbers_remade_total",
+            "Answers to requests to re-make an Individual Number, made now or before.",
+            registry=registry,
+        )
 
     def AllotCodes(  # noqa: N802 - the name of the contract
         self, request: codes_pb2.AllotCodesRequest, context: grpc.ServicerContext
@@ -70,3 +80,17 @@ class CodeServicer(codes_pb2_grpc.CodeServiceServicer):
         return codes_pb2.GenerateIndividualNumbersResponse(
             individual_numbers=[int(number) for number in numbers]
         )
+
+    def RemakeIndividualNumber(  # noqa: N802
+        self, request: codes_pb2.RemakeIndividualNumberRequest, context: grpc.ServicerContext
+    ) -> codes_pb2.RemakeIndividualNumberResponse:
+        """Another number for one that may have leaked."""
+        self._check_caller(current_identity(), request.municipality)
+        number = self._numbers.remake(
+            request.municipality,
+            request.request_id,
+            ResidentRecordCode.from_int(request.resident_record_code),
+            IndividualNumber.from_int(request.former_individual_number),
+        )
+        self._remade.inc()
+        return codes_pb2.RemakeIndividualNumberResponse(individual_number=int(number))

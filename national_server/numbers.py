@@ -1,110 +1,150 @@
-"""Makes Individual Numbers from resident record codes (My Number Act Art. 8).
+"""Makes Individual Numbers from resident record codes (My Number Act Art. 7, 8).
 
 A keyed one-way conversion whose key never leaves the token: HMAC-SHA256 over code and counter,
 reduced without bias to 11 digits, then the check digit. A number that any person has or had is
-passed over by counting on. The registry of every number ever made decides, inside a transaction.
+passed over by counting on. The registry of every number ever made decides, inside a transaction
+that excludes every other that makes numbers, in whatever process.
+
+How often a number is passed over: n codes thrown at N bodies collide in about n * n / 2 / N pairs.
+With n = 125 million residents and N = 10 ** 11 bodies that is 1.5625e16 / 2e11 = 78,125 collisions
+by the time the last of them has a number, each resolved by one more HMAC; the last code meets a
+taken body with a chance of n / N = 1 in 800, so two steps in a row are 1 in 640,000.
+
+A number that may have leaked (Art. 7(2)) is re-made from the person's code by counting on beyond
+all that were made, its own former one included; it is the next generation, and every number stays
+in the registry for good. A number is replaced once: whoever asks again is given the same answer.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy import Connection, Engine, insert, select
 
-from juki.domain.change import RecordState
 from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.domain.errors import JukiError, Reason
 from juki.store.engine import now_microseconds
 from juki.store.sealing import Sealer
 from national_server import tables as t
-from national_server.code_pool import municipality_of_codes
+from national_server.number_registry import (
+    check_own,
+    generated_codes,
+    is_persons,
+    keep_numbers,
+    lock_registry,
+    newest_numbers,
+    next_generation,
+    open_number,
+    replacements,
+)
 
-_BODIES: Final = 10**11
+BODIES: Final = 10**11
 """Numbers there are: eleven digits before the check digit."""
 
-_FAIR: Final = 2**64 // _BODIES * _BODIES
 _FIRST_GENERATION: Final = 0
-_CHUNK: Final = 500
 
 Mac = Callable[[Sequence[bytes]], list[bytes]]
 """HMAC-SHA256 of each message under the token's key for Individual Numbers."""
 
 
-def body_of(mac: bytes) -> int | None:
-    """The 11 digits that a 32-byte MAC gives without bias; `None` if all its parts are unfair."""
+def body_of(mac: bytes, bodies: int = BODIES) -> int | None:
+    """A value below `bodies` from a 32-byte MAC without bias; `None` if all its parts are unfair.
+
+    Each 8 bytes are a value below 2 ** 64; those from the largest multiple of `bodies` on would
+    favour the small remainders and are passed over (for 10 ** 11: 1 in 338 million).
+    """
+    fair = 2**64 // bodies * bodies
     for start in range(0, len(mac), 8):
         value = int.from_bytes(mac[start : start + 8], "big")
-        if value < _FAIR:
-            return value % _BODIES
+        if value < fair:
+            return value % bodies
     return None
 
 
 class NumberMaker:
     """Makes and keeps Individual Numbers; the same code gives the same number again."""
 
-    def __init__(self, engine: Engine, sealer: Sealer, mac: Mac) -> None:
+    def __init__(self, engine: Engine, sealer: Sealer, mac: Mac, *, bodies: int = BODIES) -> None:
+        """`bodies` narrows the space of numbers, for tests of collisions."""
         self._engine = engine
         self._sealer = sealer
         self._mac = mac
+        self._bodies = bodies
         self._lock = threading.Lock()
 
     def make(
         self, municipality: str, codes: Sequence[ResidentRecordCode]
     ) -> list[IndividualNumber]:
-        """The first number of each code, made now or before.
+        """The number of each code, made now or before; the newest where one was re-made.
 
         Raises:
             JukiError: CODE_NOT_ALLOTTED unless each code was allotted to the municipality or
                 stands on its register.
         """
         blinds = [self._sealer.blind("code", code.digits) for code in codes]
-        with self._lock, self._engine.begin() as connection:
-            self._check_own(connection, municipality, blinds)
-            numbers = self._made(connection, blinds)
+        with self._transaction() as connection:
+            check_own(connection, municipality, blinds)
+            numbers = newest_numbers(connection, self._sealer, blinds)
             missing = {b: c for b, c in zip(blinds, codes, strict=True) if b not in numbers}
-            numbers |= self._make_missing(connection, missing)
+            made = self._convert(connection, missing)
+            self._keep(connection, made, _FIRST_GENERATION)
+        numbers |= made
         return [numbers[blind] for blind in blinds]
 
-    def _check_own(self, connection: Connection, municipality: str, blinds: list[bytes]) -> None:
-        owners = municipality_of_codes(connection, blinds)
-        foreign = [blind for blind in blinds if owners.get(blind) != municipality]
-        for start in range(0, len(foreign), _CHUNK):
-            chunk = foreign[start : start + _CHUNK]
-            person_code, claim = t.metadata.tables["person_code"], t.metadata.tables["claim"]
-            statement = (
-                select(person_code.c.code_blind)
-                .join(claim, claim.c.ordinal == person_code.c.ordinal)
-                .where(
-                    person_code.c.code_blind.in_(chunk),
-                    claim.c.municipality == municipality,
-                    claim.c.state == int(RecordState.CURRENT),
-                )
-            )
-            held = {bytes(blind) for blind in connection.scalars(statement)}
-            if not held.issuperset(chunk):
+    def remake(
+        self,
+        municipality: str,
+        request_id: str,
+        code: ResidentRecordCode,
+        former: IndividualNumber,
+    ) -> IndividualNumber:
+        """The number that replaces `former`, which may have leaked; made now or before.
+
+        `code` is the person's code now, which need not be the one that `former` was made from.
+
+        Raises:
+            JukiError: CODE_NOT_ALLOTTED unless the code was allotted to the municipality or stands
+                on its register, RECORD_NOT_FOUND unless the former number is that person's,
+                REQUEST_ID_REUSED when the id was used for another person or number.
+        """
+        code_blind = self._sealer.blind("code", code.digits)
+        former_blind = self._sealer.blind("number", former.digits)
+        with self._transaction() as connection:
+            check_own(connection, municipality, [code_blind])
+            _keep_request(connection, municipality, request_id, code_blind, former_blind)
+            if not is_persons(connection, former_blind, code_blind):
                 raise JukiError(
-                    Reason.CODE_NOT_ALLOTTED,
-                    "a code was not allotted to this municipality, nor stands on its register",
+                    Reason.RECORD_NOT_FOUND, "the former number is not that of the code's person"
                 )
-
-    def _made(self, connection: Connection, blinds: list[bytes]) -> dict[bytes, IndividualNumber]:
-        table = t.individual_number
-        made: dict[bytes, IndividualNumber] = {}
-        for start in range(0, len(blinds), _CHUNK):
-            statement = select(table.c.code_blind, table.c.number_sealed).where(
-                table.c.code_blind.in_(blinds[start : start + _CHUNK]),
-                table.c.generation == _FIRST_GENERATION,
+            held = replacements(connection, {former_blind}).get(former_blind)
+            if held is not None:
+                return open_number(connection, self._sealer, held)
+            made = self._convert(connection, {code_blind: code})
+            self._keep(connection, made, next_generation(connection, code_blind))
+            number = made[code_blind]
+            connection.execute(
+                insert(t.number_remake).values(
+                    former_blind=former_blind,
+                    number_blind=self._sealer.blind("number", number.digits),
+                    remade_at=now_microseconds(),
+                )
             )
-            for code_blind, sealed in connection.execute(statement):
-                digits = self._sealer.open(bytes(sealed), _place(bytes(code_blind)))
-                made[bytes(code_blind)] = IndividualNumber(digits.decode())
-        return made
+        return number
 
-    def _make_missing(
-        self, connection: Connection, missing: dict[bytes, ResidentRecordCode]
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._lock, self._engine.begin() as connection:
+            lock_registry(connection)
+            yield connection
+
+    def _convert(
+        self, connection: Connection, codes: dict[bytes, ResidentRecordCode]
     ) -> dict[bytes, IndividualNumber]:
+        """A number never made before for each of the codes, by the blind code."""
+        missing = dict(codes)
         made: dict[bytes, IndividualNumber] = {}
         taken: set[bytes] = set()
         counter = 0
@@ -121,51 +161,47 @@ class NumberMaker:
                     made[blind] = number
                     del missing[blind]
             counter += 1
-        self._insert(connection, made)
         return made
 
     def _candidates(
         self, missing: dict[bytes, ResidentRecordCode], counter: int
     ) -> dict[bytes, IndividualNumber]:
         messages = [code.digits.encode() + counter.to_bytes(4, "big") for code in missing.values()]
-        bodies = [body_of(mac) for mac in self._mac(messages)]
+        bodies = [body_of(mac, self._bodies) for mac in self._mac(messages)]
         return {
             blind: IndividualNumber.from_body(body)
             for blind, body in zip(missing, bodies, strict=True)
             if body is not None
         }
 
-    def _insert(self, connection: Connection, made: dict[bytes, IndividualNumber]) -> None:
-        if not made:
-            return
-        now = now_microseconds()
+    def _keep(
+        self, connection: Connection, made: dict[bytes, IndividualNumber], generation: int
+    ) -> None:
+        keep_numbers(connection, self._sealer, made, generation)
+
+
+def _keep_request(
+    connection: Connection,
+    municipality: str,
+    request_id: str,
+    code_blind: bytes,
+    former_blind: bytes,
+) -> None:
+    """Binds the request id to its person and number, in the transaction of the answer."""
+    table = t.remake_request
+    row = connection.execute(
+        select(table.c.code_blind, table.c.former_blind).where(
+            table.c.municipality == municipality, table.c.request_id == request_id
+        )
+    ).first()
+    if row is None:
         connection.execute(
-            insert(t.individual_number),
-            [
-                {
-                    "number_blind": self._sealer.blind("number", number.digits),
-                    "code_blind": blind,
-                    "generation": _FIRST_GENERATION,
-                    "number_sealed": self._sealer.seal(number.digits.encode(), _place(blind)),
-                    "made_at": now,
-                }
-                for blind, number in made.items()
-            ],
+            insert(table).values(
+                municipality=municipality,
+                request_id=request_id,
+                code_blind=code_blind,
+                former_blind=former_blind,
+            )
         )
-
-
-def generated_codes(connection: Connection, number_blinds: set[bytes]) -> dict[bytes, bytes]:
-    """For those of the numbers that were made: the blind code each was made from."""
-    wanted = sorted(number_blinds)
-    found: dict[bytes, bytes] = {}
-    table = t.individual_number
-    for start in range(0, len(wanted), _CHUNK):
-        statement = select(table.c.number_blind, table.c.code_blind).where(
-            table.c.number_blind.in_(wanted[start : start + _CHUNK])
-        )
-        found.update((bytes(n), bytes(c)) for n, c in connection.execute(statement))
-    return found
-
-
-def _place(code_blind: bytes) -> bytes:
-    return b"individual_number.number|" + code_blind.hex().encode() + b"|0"
+    elif (bytes(row.code_blind), bytes(row.former_blind)) != (code_blind, former_blind):
+        raise JukiError(Reason.REQUEST_ID_REUSED, "the request id was used for another number")

@@ -41,3 +41,21 @@ individual_number = Table(
     Column("made_at", BIG, nullable=False),
     UniqueConstraint("code_blind", "generation", name="one_number_a_generation"),
 )
+
+number_remake = Table(
+    "number_remake",
+    metadata,
+    # A number is replaced once; the request and its answer stand in the transaction of the change.
+    Column("former_blind", LargeBinary, primary_key=True),
+    Column("number_blind", LargeBinary, nullable=False, unique=True),
+    Column("remade_at", BIG, nullable=False),
+)
+
+remake_request = Table(
+    "remake_request",
+    metadata,
+    Column("municipality", String(6), primary_key=True),
+    Column("request_id", String(64), primary_key=True),
+    Column("code_blind", LargeBinary, nullable=False),
+    Column("former_blind", LargeBinary, nullable=False),
+)

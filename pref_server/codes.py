@@ -45,6 +45,16 @@ class CodeForwarder(codes_pb2_grpc.CodeServiceServicer):
         except grpc.RpcError as error:
             raise_from_rpc(error)
 
+    def RemakeIndividualNumber(  # noqa: N802
+        self, request: codes_pb2.RemakeIndividualNumberRequest, context: grpc.ServicerContext
+    ) -> codes_pb2.RemakeIndividualNumberResponse:
+        """Passed on; the same former number is replaced by the same number."""
+        self._check_caller(current_identity(), request.municipality)
+        try:
+            return self._nation.RemakeIndividualNumber(request, timeout=_left(context))
+        except grpc.RpcError as error:
+            raise_from_rpc(error)
+
 
 def _left(context: grpc.ServicerContext) -> float:
     """Seconds that the caller still waits, at most our own limit."""

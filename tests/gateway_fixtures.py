@@ -24,6 +24,7 @@ from cs_gateway.events import EventChecker
 from cs_gateway.intake import Intake
 from cs_gateway.metrics import GatewayMetrics
 from cs_gateway.progress import Progress
+from cs_gateway.remaking import NumberRemaking
 from cs_gateway.signing import StreamSigner
 from cs_gateway.standing import read_standing
 from cs_gateway.store import GatewayStore, open_store
@@ -113,6 +114,7 @@ class MemoryUpstream:
     allotted: dict[str, list[int]] = field(default_factory=dict)
     requests: list[tuple[str, int]] = field(default_factory=list)
     number_calls: int = 0
+    remake_requests: list[str] = field(default_factory=list)
     _next: Iterator[int] = field(default_factory=lambda: itertools.count(1_000))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -141,6 +143,12 @@ class MemoryUpstream:
         if self.refused_codes.intersection(codes):
             raise JukiError(Reason.CODE_NOT_ALLOTTED, "a code was not allotted")
         return [number_for(code) for code in codes]
+
+    def remake_number(self, municipality: str, request_id: str, code: int, former: int) -> int:
+        """A number is replaced once."""
+        self._check()
+        self.remake_requests.append(request_id)
+        return int(IndividualNumber.from_body((former // 10 * 7919 + 1) % 10**11))
 
     def submit_notifications(
         self, request: intake_pb2.SubmitNotificationsRequest
@@ -213,6 +221,7 @@ class GatewayCore:
             pool=self.pool,
             writer=self.writer,
             upstream=self.upstream,
+            remaking=NumberRemaking(MUNICIPALITY, self.store, self.upstream),
             metrics=self.metrics,
             reserve_seconds=reserve_seconds,
         )

@@ -48,6 +48,14 @@ class ChangeReason(IntEnum):
         """The kind that the reason belongs to."""
         return _KIND_OF_TENS[self // 10]
 
+    @property
+    def remakes_number(self) -> bool:
+        """Whether another number replaces one that may have leaked (My Number Act Art. 7(2))."""
+        return self in (
+            ChangeReason.NUMBER_CHANGE_REQUEST,
+            ChangeReason.EX_OFFICIO_NUMBER_CHANGE,
+        )
+
 
 _KIND_OF_TENS: Final = {int(kind): kind for kind in ChangeKind}
 

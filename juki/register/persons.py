@@ -90,6 +90,7 @@ class _Keys:
     code: bytes
     former_code: bytes
     number: bytes
+    former_number: bytes
 
 
 class _Run:
@@ -112,6 +113,7 @@ class _Run:
         self._work.load(
             {code for _, _, keys in keyed for code in (keys.code, keys.former_code) if code},
             {keys.number for _, _, keys in keyed if keys.number},
+            {keys.former_number for _, _, keys in keyed if keys.former_number},
         )
         for position, change, keys in keyed:
             reason = self._apply_one(change, keys)
@@ -128,6 +130,7 @@ class _Run:
             blind("code", change.code),
             blind("code", change.former_code) if change.former_code else b"",
             blind("number", change.number) if change.number else b"",
+            blind("number", change.former_number) if change.former_number else b"",
         )
 
     def _apply_one(self, change: RecordChange, keys: _Keys) -> DisputeReason | None:
@@ -211,6 +214,13 @@ class _Run:
             return None
         made_for = self._work.made_for.get(keys.number)
         if self._knows_codes and made_for is None:
+            return DisputeReason.NUMBER_NOT_GENERATED
+        if (
+            self._knows_codes
+            and change.reason.remakes_number
+            # The nation made this very number in the former one's place, before anybody said so.
+            and self._work.replaced_by.get(keys.former_number) != keys.number
+        ):
             return DisputeReason.NUMBER_NOT_GENERATED
         holder = self._holder_of_number(keys.number)
         if holder is None:

@@ -12,7 +12,7 @@ from juki.domain.change import ChangeKind, ChangeReason
 from juki.domain.codes import IndividualNumber, LocalGovernmentCode, ResidentRecordCode
 from juki.domain.errors import InvalidValue
 from juki.domain.municipalities import municipality_directory
-from juki.v1 import notification_pb2
+from juki.v1 import identification_pb2, notification_pb2
 from juki.wire import four_items_from_proto
 
 _VALIDATOR: Final = Validator()
@@ -36,6 +36,8 @@ class RecordChange:
     """Serialised `juki.v1.IdentificationInformation`."""
 
     impossible: bool = False
+    former_number: str = ""
+    """The number that a re-made one replaces."""
 
     def __repr__(self) -> str:
         return f"RecordChange({self.municipality}, {self.epoch}, {self.sequence})"
@@ -72,6 +74,7 @@ def record_change(notification: notification_pb2.Notification) -> RecordChange:
         content.moved_to,
         information.SerializeToString(),
         impossible,
+        change.former_individual_number,
     )
 
 
@@ -92,8 +95,7 @@ def _check(notification: notification_pb2.Notification, reason: ChangeReason) ->
     for other in (content.moved_from, content.moved_to):
         if other:
             LocalGovernmentCode(other)
-    if change.former_individual_number:
-        IndividualNumber(change.former_individual_number)
+    _check_former_number(information, reason)
     if (reason.kind is ChangeKind.CODE_CHANGE) != bool(change.former_resident_record_code):
         raise InvalidValue("a code change, and nothing else, names the former code")
     if change.former_resident_record_code:
@@ -102,6 +104,18 @@ def _check(notification: notification_pb2.Notification, reason: ChangeReason) ->
             raise InvalidValue("a code change names two codes")
     if reason.kind is ChangeKind.NUMBER_CHANGE and not information.individual_number:
         raise InvalidValue("a number change names the number")
+
+
+def _check_former_number(
+    information: identification_pb2.IdentificationInformation, reason: ChangeReason
+) -> None:
+    former = information.change.former_individual_number
+    if reason.remakes_number != bool(former):
+        raise InvalidValue("the change of a number, and nothing else, names the former number")
+    if former:
+        IndividualNumber(former)
+        if former == information.individual_number:
+            raise InvalidValue("a change of the number names two numbers")
 
 
 def _keeps(municipality: str, address: LocalGovernmentCode) -> bool:

@@ -27,6 +27,9 @@ class CodeRegistry(Protocol):
     def generated(self, connection: Connection, number_blinds: set[bytes]) -> dict[bytes, bytes]:
         """For those of the numbers that were generated: the blind code each was generated for."""
 
+    def replaced(self, connection: Connection, number_blinds: set[bytes]) -> dict[bytes, bytes]:
+        """For those of the numbers that were replaced: the number each was replaced by."""
+
 
 class WorkingSet:
     """The persons that a run's codes and numbers lead to, and what the run changes of them."""
@@ -58,15 +61,20 @@ class WorkingSet:
         self.made_for: dict[bytes, bytes] = {}
         """At the nation: the code that each number of the run was generated for."""
 
+        self.replaced_by: dict[bytes, bytes] = {}
+        """At the nation: the number that replaced each former number of the run."""
+
         self.merged: list[int] = []
         """Ordinals that ceased to be."""
 
-    def load(self, codes: set[bytes], numbers: set[bytes]) -> None:
+    def load(self, codes: set[bytes], numbers: set[bytes], former_numbers: set[bytes]) -> None:
         """Reads every person that the codes and numbers lead to."""
         connection = self._connection
+        numbers = numbers | former_numbers
         if self._registry is not None:
             self.allotted_to = self._registry.allotted(connection, codes)
             self.made_for = self._registry.generated(connection, numbers)
+            self.replaced_by = self._registry.replaced(connection, former_numbers)
         self._by_code = _ordinals(
             connection, t.person_code, "code_blind", codes.union(self.made_for.values())
         )

@@ -84,7 +84,7 @@ class GenerateIndividualNumbersRequest(_message.Message):
     """The municipality."""
     @_builtins.property
     def resident_record_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The codes for which no number was ever made, as decimal values."""
+        """The codes, as decimal values. One whose number was re-made is given the newest."""
 
     def __init__(
         self,
@@ -123,3 +123,59 @@ class GenerateIndividualNumbersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GenerateIndividualNumbersResponse: _TypeAlias = GenerateIndividualNumbersResponse  # noqa: Y015
+
+@_typing.final
+class RemakeIndividualNumberRequest(_message.Message):
+    """Asks for another number in the place of one that may have leaked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MUNICIPALITY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RESIDENT_RECORD_CODE_FIELD_NUMBER: _builtins.int
+    FORMER_INDIVIDUAL_NUMBER_FIELD_NUMBER: _builtins.int
+    municipality: _builtins.str
+    """The municipality."""
+    request_id: _builtins.str
+    """Id of the request; for another person or number it is refused."""
+    resident_record_code: _builtins.int
+    """The person's resident record code, as a decimal value."""
+    former_individual_number: _builtins.int
+    """The number that may have leaked, as a decimal value; never given to anybody again."""
+    def __init__(
+        self,
+        *,
+        municipality: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        resident_record_code: _builtins.int = ...,
+        former_individual_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["former_individual_number", b"former_individual_number", "municipality", b"municipality", "request_id", b"request_id", "resident_record_code", b"resident_record_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemakeIndividualNumberRequest: _TypeAlias = RemakeIndividualNumberRequest  # noqa: Y015
+
+@_typing.final
+class RemakeIndividualNumberResponse(_message.Message):
+    """The number that the mayor is to designate in the place of the former one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INDIVIDUAL_NUMBER_FIELD_NUMBER: _builtins.int
+    individual_number: _builtins.int
+    """The number as a decimal value; written with 12 digits."""
+    def __init__(
+        self,
+        *,
+        individual_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["individual_number", b"individual_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemakeIndividualNumberResponse: _TypeAlias = RemakeIndividualNumberResponse  # noqa: Y015

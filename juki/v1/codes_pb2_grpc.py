@@ -45,6 +45,11 @@ class CodeServiceStub:
                 request_serializer=juki_dot_v1_dot_codes__pb2.GenerateIndividualNumbersRequest.SerializeToString,
                 response_deserializer=juki_dot_v1_dot_codes__pb2.GenerateIndividualNumbersResponse.FromString,
                 _registered_method=True)
+        self.RemakeIndividualNumber = channel.unary_unary(
+                '/juki.v1.CodeService/RemakeIndividualNumber',
+                request_serializer=juki_dot_v1_dot_codes__pb2.RemakeIndividualNumberRequest.SerializeToString,
+                response_deserializer=juki_dot_v1_dot_codes__pb2.RemakeIndividualNumberResponse.FromString,
+                _registered_method=True)
 
 
 class CodeServiceServicer:
@@ -66,6 +71,14 @@ class CodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RemakeIndividualNumber(self, request, context):
+        """Re-makes a number that may have leaked (My Number Act Art. 7(2)). A number is replaced once:
+        asking again, also under another request id, gives the number that replaced it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CodeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +91,11 @@ def add_CodeServiceServicer_to_server(servicer, server):
                     servicer.GenerateIndividualNumbers,
                     request_deserializer=juki_dot_v1_dot_codes__pb2.GenerateIndividualNumbersRequest.FromString,
                     response_serializer=juki_dot_v1_dot_codes__pb2.GenerateIndividualNumbersResponse.SerializeToString,
+            ),
+            'RemakeIndividualNumber': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemakeIndividualNumber,
+                    request_deserializer=juki_dot_v1_dot_codes__pb2.RemakeIndividualNumberRequest.FromString,
+                    response_serializer=juki_dot_v1_dot_codes__pb2.RemakeIndividualNumberResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +153,33 @@ class CodeService:
             '/juki.v1.CodeService/GenerateIndividualNumbers',
             juki_dot_v1_dot_codes__pb2.GenerateIndividualNumbersRequest.SerializeToString,
             juki_dot_v1_dot_codes__pb2.GenerateIndividualNumbersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemakeIndividualNumber(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/juki.v1.CodeService/RemakeIndividualNumber',
+            juki_dot_v1_dot_codes__pb2.RemakeIndividualNumberRequest.SerializeToString,
+            juki_dot_v1_dot_codes__pb2.RemakeIndividualNumberResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,6 +22,10 @@ class CodeServiceStub:
     """Generates the Individual Numbers that the mayor is to designate for these codes. Asking again
     for the same code gives the same number.
     """
+    RemakeIndividualNumber: _grpc.UnaryUnaryMultiCallable[_codes_pb2.RemakeIndividualNumberRequest, _codes_pb2.RemakeIndividualNumberResponse]
+    """Re-makes a number that may have leaked (My Number Act Art. 7(2)). A number is replaced once:
+    asking again, also under another request id, gives the number that replaced it.
+    """
 
 class CodeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Served by the national server, and by each prefectural server which passes it on."""
@@ -42,6 +46,16 @@ class CodeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _codes_pb2.GenerateIndividualNumbersResponse:
         """Generates the Individual Numbers that the mayor is to designate for these codes. Asking again
         for the same code gives the same number.
+        """
+
+    @_abc_1.abstractmethod
+    def RemakeIndividualNumber(
+        self,
+        request: _codes_pb2.RemakeIndividualNumberRequest,
+        context: _grpc.ServicerContext,
+    ) -> _codes_pb2.RemakeIndividualNumberResponse:
+        """Re-makes a number that may have leaked (My Number Act Art. 7(2)). A number is replaced once:
+        asking again, also under another request id, gives the number that replaced it.
         """
 
 def add_CodeServiceServicer_to_server(servicer: CodeServiceServicer, server: _grpc.Server) -> None: ...

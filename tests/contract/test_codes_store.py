@@ -182,14 +182,14 @@ def test_a_crash_while_numbers_are_made_leaves_none_of_them(
     nation: Nation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes = nation.pool.allot(HERE, "request", 3)
-    genuine = NumberMaker._insert
+    genuine = NumberMaker._keep
 
     def crash_after(*arguments: object) -> None:
         genuine(*arguments)  # type: ignore[arg-type]
         raise RuntimeError
 
     with monkeypatch.context() as patched:
-        patched.setattr(NumberMaker, "_insert", crash_after)
+        patched.setattr(NumberMaker, "_keep", crash_after)
         with pytest.raises(RuntimeError):
             nation.numbers.make(HERE, codes)
     assert count(nation.engine, t.individual_number) == 0

@@ -1,0 +1,185 @@
+"""Reads and writes the registry of every Individual Number ever made, old and new."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final, TypeVar
+
+from sqlalchemy import Column, Connection, Table, func, insert, select
+
+from juki.domain.change import RecordState
+from juki.domain.codes import IndividualNumber
+from juki.domain.errors import JukiError, Reason
+from juki.store.engine import now_microseconds
+from juki.store.sealing import Sealer
+from national_server import tables as t
+from national_server.code_pool import municipality_of_codes
+
+_Value = TypeVar("_Value")
+_CHUNK: Final = 500
+_LOCK: Final = 0x6A756B69_6E756D62
+"""Key of PostgreSQL's advisory lock: any two processes of the nation agree on it."""
+
+
+def lock_registry(connection: Connection) -> None:
+    """Lets one transaction at a time make numbers, whatever process it is in.
+
+    SQLite's transactions that write exclude each other by themselves.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
+def check_own(connection: Connection, municipality: str, code_blinds: Collection[bytes]) -> None:
+    """Returns if each code was allotted to the municipality or stands on its register.
+
+    Raises:
+        JukiError: CODE_NOT_ALLOTTED.
+    """
+    owners = municipality_of_codes(connection, code_blinds)
+    foreign = [blind for blind in code_blinds if owners.get(blind) != municipality]
+    person_code, claim = t.metadata.tables["person_code"], t.metadata.tables["claim"]
+    for chunk in _chunks(foreign):
+        statement = (
+            select(person_code.c.code_blind)
+            .join(claim, claim.c.ordinal == person_code.c.ordinal)
+            .where(
+                person_code.c.code_blind.in_(chunk),
+                claim.c.municipality == municipality,
+                claim.c.state == int(RecordState.CURRENT),
+            )
+        )
+        held = {bytes(blind) for blind in connection.scalars(statement)}
+        if not held.issuperset(chunk):
+            raise JukiError(
+                Reason.CODE_NOT_ALLOTTED,
+                "a code was not allotted to this municipality, nor stands on its register",
+            )
+
+
+def newest_numbers(
+    connection: Connection, sealer: Sealer, code_blinds: Collection[bytes]
+) -> dict[bytes, IndividualNumber]:
+    """The newest number of each code that has one."""
+    table = t.individual_number
+    newest: dict[bytes, IndividualNumber] = {}
+    for chunk in _chunks(code_blinds):
+        statement = (
+            select(table.c.code_blind, table.c.generation, table.c.number_sealed)
+            .where(table.c.code_blind.in_(chunk))
+            .order_by(table.c.generation)
+        )
+        for code_blind, generation, sealed in connection.execute(statement):
+            digits = sealer.open(bytes(sealed), _place(bytes(code_blind), generation))
+            newest[bytes(code_blind)] = IndividualNumber(digits.decode())
+    return newest
+
+
+def next_generation(connection: Connection, code_blind: bytes) -> int:
+    """The generation of the code's next re-made number; 0 is the first designation's."""
+    table = t.individual_number
+    statement = select(func.max(table.c.generation)).where(table.c.code_blind == code_blind)
+    return (connection.scalar(statement) or 0) + 1
+
+
+def keep_numbers(
+    connection: Connection,
+    sealer: Sealer,
+    numbers: Mapping[bytes, IndividualNumber],
+    generation: int,
+) -> None:
+    """Stores numbers by the blind code that each was made from; none was ever made before."""
+    if not numbers:
+        return
+    now = now_microseconds()
+    connection.execute(
+        insert(t.individual_number),
+        [
+            {
+                "number_blind": sealer.blind("number", number.digits),
+                "code_blind": code_blind,
+                "generation": generation,
+                "number_sealed": sealer.seal(
+                    number.digits.encode(), _place(code_blind, generation)
+                ),
+                "made_at": now,
+            }
+            for code_blind, number in numbers.items()
+        ],
+    )
+
+
+def generated_codes(connection: Connection, number_blinds: Collection[bytes]) -> dict[bytes, bytes]:
+    """For those of the numbers that were made: the blind code each was made from."""
+    table = t.individual_number
+    return _lookup(connection, table, table.c.number_blind, table.c.code_blind, number_blinds)
+
+
+def replacements(connection: Connection, former_blinds: Collection[bytes]) -> dict[bytes, bytes]:
+    """For those of the numbers that were replaced: the number each was replaced by."""
+    table = t.number_remake
+    return _lookup(connection, table, table.c.former_blind, table.c.number_blind, former_blinds)
+
+
+def open_number(connection: Connection, sealer: Sealer, number_blind: bytes) -> IndividualNumber:
+    """The number behind its blind value, which was made."""
+    table = t.individual_number
+    code_blind, generation, sealed = connection.execute(
+        select(table.c.code_blind, table.c.generation, table.c.number_sealed).where(
+            table.c.number_blind == number_blind
+        )
+    ).one()
+    return IndividualNumber(
+        sealer.open(bytes(sealed), _place(bytes(code_blind), generation)).decode()
+    )
+
+
+def is_persons(connection: Connection, number_blind: bytes, code_blind: bytes) -> bool:
+    """Whether the number is that of the person with the code, who may have had other codes."""
+    made_for = generated_codes(connection, {number_blind}).get(number_blind)
+    if made_for is None:
+        return False
+    if made_for == code_blind:
+        return True
+    person_code = t.metadata.tables["person_code"]
+    person_number = t.metadata.tables["person_number"]
+    persons = _lookup(
+        connection,
+        person_code,
+        person_code.c.code_blind,
+        person_code.c.ordinal,
+        {code_blind, made_for},
+    )
+    person = persons.get(code_blind)
+    if person is None:
+        return False
+    holder = connection.scalar(
+        select(person_number.c.ordinal).where(person_number.c.number_blind == number_blind)
+    )
+    return bool(person == (persons.get(made_for) if holder is None else holder))
+
+
+def _lookup(
+    connection: Connection,
+    table: Table,
+    key: Column[bytes],
+    value: Column[_Value],
+    wanted: Collection[bytes],
+) -> dict[bytes, _Value]:
+    found: dict[bytes, _Value] = {}
+    for chunk in _chunks(wanted):
+        for row_key, row_value in connection.execute(
+            select(key, value).select_from(table).where(key.in_(chunk))
+        ):
+            found[bytes(row_key)] = row_value
+    return found
+
+
+def _chunks(values: Collection[bytes]) -> Iterator[list[bytes]]:
+    ordered = sorted(values)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start : start + _CHUNK]
+
+
+def _place(code_blind: bytes, generation: int) -> bytes:
+    return b"individual_number.number|%s|%d" % (code_blind.hex().encode(), generation)
