@@ -110,6 +110,10 @@ class ProvisioningPlan:
     module: Path = DEFAULT_MODULE
     allowed_uids: tuple[int, ...] = field(default=())
     """Users who may call custody; empty: the user who provisions."""
+    further_hosts: tuple[Host, ...] = ()
+    """Hosts described one by one, beside those of the templates."""
+    lifetime_days: dict[str, int] = field(default_factory=dict)
+    """Validity of certificates by key label, where it differs from the profile's."""
 
     def hosts(self) -> tuple[Host, ...]:
         """Every host, issuing authorities before those they certify."""
@@ -121,6 +125,7 @@ class ProvisioningPlan:
                 for prefecture in self.prefectures
                 for host in _prefecture_hosts(self.trust_domain, prefecture)
             ),
+            *self.further_hosts,
         )
 
 

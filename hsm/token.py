@@ -227,8 +227,12 @@ def _gcm(nonce: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def open_token(location: TokenLocation, *, writable: bool = False) -> Iterator[Token]:
+def open_token(
+    location: TokenLocation, *, writable: bool = False, pin: str | None = None
+) -> Iterator[Token]:
     """Open and log in to a token; raises CONFIGURATION_INVALID with what is wrong.
+
+    A ceremony gives the `pin` that its officers opened; without it the PIN's file is read.
 
     One token at a time in a process, and only from one thread: the module is initialised without
     locks, and SoftHSM reads its configuration only when it is initialised.
@@ -237,7 +241,7 @@ def open_token(location: TokenLocation, *, writable: bool = False) -> Iterator[T
     try:
         token = _find(library, location)
         _refuse_missing_mechanisms(token)
-        session = _log_in(token, location, writable=writable)
+        session = _log_in(token, location, pin, writable=writable)
         try:
             yield Token(token, session)
         finally:
@@ -287,16 +291,18 @@ def _refuse_missing_mechanisms(token: Any) -> None:
         )
 
 
-def _log_in(token: Any, location: TokenLocation, *, writable: bool) -> Any:
+def _log_in(token: Any, location: TokenLocation, pin: str | None, *, writable: bool) -> Any:
     # The flag outlives this process: no restart, however often, uses up the attempt that is left.
-    if token.flags & TokenFlag.USER_PIN_FINAL_TRY:
+    # A ceremony's PIN was checked when its officers opened it: it is no guess.
+    if pin is None and token.flags & TokenFlag.USER_PIN_FINAL_TRY:
         raise JukiError(
             Reason.CONFIGURATION_INVALID,
             f"the token {location.label!r} locks its PIN at one more wrong attempt; "
             "custody leaves that one to its officers",
         )
     try:
-        pin = location.pin_file.read_text(encoding="ascii").strip()
+        if pin is None:
+            pin = location.pin_file.read_text(encoding="ascii").strip()
     except OSError as error:
         raise JukiError(
             Reason.CONFIGURATION_INVALID, f"the PIN file {location.pin_file} cannot be read"

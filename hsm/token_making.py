@@ -14,7 +14,10 @@ _LABEL_BYTES = 32
 
 
 def make_softhsm_token(location: TokenLocation, pin: str, security_officer_pin: str) -> None:
-    """Make the token that `location` describes, beside its configuration file, and set its PIN."""
+    """Make the token that `location` describes, beside its configuration file, and set its PIN.
+
+    The PIN is written nowhere: whoever asks keeps it.
+    """
     configuration = location.softhsm_configuration
     if configuration is None:
         raise JukiError(Reason.CONFIGURATION_INVALID, "a SoftHSM token needs a configuration file")
@@ -27,7 +30,6 @@ def make_softhsm_token(location: TokenLocation, pin: str, security_officer_pin: 
         "slots.removable = false\n",
         encoding="utf-8",
     )
-    write_secret(location.pin_file, pin)
     library = load_module(location.module, configuration)
     try:
         slot = library.get_slots(token_present=True)[-1]

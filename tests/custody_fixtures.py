@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from hsm.host_files import ceremony_files
 from hsm.plan import SERVER_SOCKET, Prefecture, ProvisioningPlan
-from hsm.provision import HostFiles, host_files, provision, root_file
+from hsm.provision import HostFiles, host_files, provision, root_file, unattended_table
+from hsm.sealed_pins import open_sealed_pins
 from juki.custody.client import CustodyClient
 
 REPOSITORY = Path(__file__).parent.parent
@@ -33,6 +35,12 @@ class TrustDomain:
     def files(self, host: str) -> HostFiles:
         """The files of a host's custody."""
         return host_files(self.plan.directory, host)
+
+    def pin(self, name: str) -> str:
+        """A PIN that the unattended officer can open."""
+        file = ceremony_files(self.plan.directory).sealed_pins
+        with open_sealed_pins(file, unattended_table(self.plan)) as pins:
+            return pins.get(name)
 
 
 @dataclass

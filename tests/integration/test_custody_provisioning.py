@@ -79,7 +79,7 @@ def test_no_private_or_secret_key_can_leave_the_token(trust_domain: TrustDomain,
     library = load_module(location.module, location.softhsm_configuration)
     try:
         token = library.get_token(token_label=location.label)
-        with token.open(user_pin=location.pin_file.read_text()) as session:
+        with token.open(user_pin=trust_domain.pin(host)) as session:
             kinds = (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY)
             keys = [one for kind in kinds for one in session.get_objects({Attribute.CLASS: kind})]
             assert keys
@@ -114,12 +114,26 @@ def test_each_host_holds_its_own_keys_and_no_others(trust_domain: TrustDomain) -
     }
 
 
-def test_pins_are_readable_by_their_owner_only(trust_domain: TrustDomain) -> None:
+def test_secrets_are_readable_by_their_owner_only(trust_domain: TrustDomain) -> None:
     directory = trust_domain.plan.directory
-    secrets = [*directory.rglob("pin"), *directory.glob("root/security_officer_pins/*")]
-    assert len(secrets) == 2 * 7
-    assert {file.stat().st_mode & 0o777 for file in secrets} == {0o600}
-    assert len({file.read_text() for file in secrets}) == len(secrets)
+    pins = [*directory.rglob("pin")]
+    sealed = [directory / "root" / "sealed_pins.json", *directory.glob("root/unattended_officer/*")]
+    assert (len(pins), len(sealed)) == (6, 3)
+    assert {file.stat().st_mode & 0o777 for file in (*pins, *sealed)} == {0o600}
+    assert len({file.read_text() for file in pins}) == len(pins)
+
+
+def test_the_roots_pin_is_in_no_file_in_the_clear(trust_domain: TrustDomain) -> None:
+    directory = trust_domain.plan.directory
+    assert not (directory / "root" / "hsm" / "pin").exists()
+    pins = [trust_domain.pin("root"), trust_domain.pin("security officer of root")]
+    for file in directory.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            assert not any(pin.encode() in content for pin in pins), file
+    assert any(
+        trust_domain.pin("pref22").encode() in f.read_bytes() for f in directory.rglob("pin")
+    )
 
 
 def openssl_verdict(

@@ -1,0 +1,296 @@
+"""The key ceremony: tokens, keys and certificates of every host of a plan, step by step.
+
+Each step looks first at what is already there. Run again, a ceremony changes nothing, needs no
+officer and leaves no transcript, except that what is missing is made, and a certificate with a
+third of its life left is made anew for the same key. Only for a process that uses PKCS#11 for
+nothing else: the module wants one thread and one token at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from hsm.authority import Authority, Issuer, Names, names_for, subject_of
+from hsm.certificates import chain_file, read_chain, write_chain
+from hsm.configuration_writing import custody_toml
+from hsm.host_files import (
+    ROOT_HOST,
+    ROOT_LABEL,
+    HostFiles,
+    ceremony_files,
+    host_files,
+    root_file,
+)
+from hsm.key_classes import profile_of
+from hsm.plan import Host, ProvisioningPlan
+from hsm.profiles import CERTIFIABLE
+from hsm.sealed_pins import OfficersTable, SealedPins, open_sealed_pins
+from hsm.token import Token, open_token
+from hsm.token_making import make_softhsm_token, write_secret
+from hsm.transcript import Transcript, has_transcripts, is_unfinished
+from juki.custody.port import ISSUING_AUTHORITY
+from juki.domain.errors import JukiError, Reason
+
+
+@dataclass(frozen=True)
+class Ceremony:
+    """A ceremony to hold."""
+
+    plan: ProvisioningPlan
+    table: OfficersTable
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    random_pin: Callable[[], str] = lambda: secrets.token_hex(16)
+    file_digest: str = ""
+    """SHA-256 (hex) of the ceremony file, for the transcript."""
+
+    def due(self) -> list[str]:
+        """What would be made now, in words; empty where a ceremony would change nothing."""
+        plan = self.plan
+        due = [] if root_file(plan.directory).exists() else ["root: token and certificate"]
+        for host in plan.hosts():
+            if not host_files(plan.directory, host.name).configuration.exists():
+                due.append(f"{host.name}: token and keys")
+            due += [
+                f"{host.name}: certificate of {label}"
+                for label in host.signing_labels()
+                if self.is_due(host, label)
+            ]
+        if is_unfinished(ceremony_files(plan.directory).transcripts):
+            due.append("the transcript of an interrupted ceremony")
+        return due
+
+    def is_due(self, host: Host, label: str) -> bool:
+        """Whether a certificate is missing, or two thirds of its life are over."""
+        file = chain_file(host_files(self.plan.directory, host.name).certificates, label)
+        if not file.exists():
+            return True
+        certificate = read_chain(file)[0]
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        return self.clock() >= begin + (end - begin) * 2 / 3
+
+
+def hold_ceremony(ceremony: Ceremony) -> Path | None:
+    """Make what is due; gives the transcript's text, None where nothing was due.
+
+    Raises KEY_USE_NOT_PERMITTED where too few officers are present or a passphrase is wrong (no
+    token has seen a PIN then), CONFIGURATION_INVALID where a token or a file is not as expected.
+    """
+    # SoftHSM's configuration holds an absolute path: custody may be started from anywhere.
+    plan = replace(ceremony.plan, directory=ceremony.plan.directory.resolve())
+    ceremony = replace(ceremony, plan=plan)
+    if not ceremony.due():
+        return None
+    files = ceremony_files(plan.directory)
+    if has_transcripts(files.transcripts) and not root_file(plan.directory).exists():
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID,
+            "root.pem is missing though a ceremony was held here: put it back, "
+            "or the root key would be made anew",
+        )
+    files.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open_sealed_pins(files.sealed_pins, ceremony.table) as pins:
+        transcript = Transcript(files.transcripts, ceremony.clock)
+        steps = _Steps(ceremony, pins, transcript)
+        steps.open_table()
+        hosts = plan.hosts()
+        steps.make_root()
+        for host in hosts:
+            steps.make_host(host)
+        steps.certify_authorities([host for host in hosts if host.issuing_names])
+        for issuer in [host for host in hosts if host.issuing_names]:
+            steps.certify_hosts(issuer, [host for host in hosts if host.issuer == issuer.name])
+        return steps.close_table()
+
+
+class _Steps:
+    """The steps of one ceremony."""
+
+    def __init__(self, ceremony: Ceremony, pins: SealedPins, transcript: Transcript) -> None:
+        self._ceremony = ceremony
+        self._plan = ceremony.plan
+        self._authority = Authority(ceremony.clock)
+        self._pins = pins
+        self._transcript = transcript
+        self._public_keys: dict[tuple[str, str], ec.EllipticCurvePublicKey] = {}
+
+    def open_table(self) -> None:
+        """Who is present, with what software."""
+        officers = self._ceremony.table.officers
+        self._transcript.say(
+            "ceremony resumed" if self._transcript.resumes else "ceremony opened",
+            trust_domain=self._plan.trust_domain,
+            ceremony_file_sha256=self._ceremony.file_digest or "none (unattended)",
+            officers_present=list(self._pins.present),
+            officers_needed=f"{officers.threshold} of {len(officers.names)}",
+            software=[
+                f"python {platform.python_version()}",
+                *(f"{name} {version(name)}" for name in ("cryptography", "python-pkcs11")),
+            ],
+            pkcs11_module_sha256=_file_digest(self._plan.module),
+        )
+
+    def close_table(self) -> Path:
+        """The root key signs the transcript."""
+        with self._open(ROOT_HOST) as token:
+            self._transcript.say(
+                "ceremony closed", token=f"{token.manufacturer} {token.model}".strip()
+            )
+            return self._transcript.finish(token.signing_key(ROOT_LABEL))
+
+    def make_root(self) -> None:
+        """The root's token and certificate."""
+        file = root_file(self._plan.directory)
+        if file.exists():
+            return
+        with self._new_token(ROOT_HOST, only_ceremonies_open=True) as token:
+            token.generate_signing_key(ROOT_LABEL)
+            name = f"Juki-Net root {self._plan.trust_domain}"
+            key, profile = token.signing_key(ROOT_LABEL), profile_of(self._plan, ROOT_LABEL)
+            self._say_key(ROOT_HOST, ROOT_LABEL, key.public_key())
+            made = self._authority.root(key, name, profile)
+            self._say_certificate(ROOT_HOST, ROOT_LABEL, made)
+            write_chain(file, [made])
+
+    def make_host(self, host: Host) -> None:
+        """A host's token, its keys, and last its configuration, which says that it is whole."""
+        files = self._files(host.name)
+        if files.configuration.exists():
+            return
+        with self._new_token(host.name) as token:
+            for label in host.wrapping_labels():
+                token.generate_wrapping_key(label)
+                self._transcript.say("key made", host=host.name, key=label, kind="AES-256")
+            for label in host.mac_labels():
+                token.generate_mac_key(label)
+                self._transcript.say("key made", host=host.name, key=label, kind="HMAC-SHA256")
+            for label in host.signing_labels():
+                token.generate_signing_key(label)
+                self._public_keys[host.name, label] = token.public_key(label)
+                self._say_key(host.name, label, token.public_key(label))
+        files.certificates.mkdir()
+        uids = self._plan.allowed_uids or (os.getuid(),)
+        files.configuration.write_text(custody_toml(host, self._plan.module, uids), "utf-8")
+
+    def certify_authorities(self, hosts: Sequence[Host]) -> None:
+        """The issuing authorities' certificates, by the root; names bound to their hosts."""
+        wanted = [host for host in hosts if self._ceremony.is_due(host, ISSUING_AUTHORITY)]
+        if not wanted:
+            return
+        keys = {host: self._public_key(host, ISSUING_AUTHORITY) for host in wanted}
+        root = read_chain(root_file(self._plan.directory))
+        profile = profile_of(self._plan, ISSUING_AUTHORITY)
+        with self._open(ROOT_HOST) as token:
+            issuer = Issuer(token.signing_key(ROOT_LABEL), root)
+            for host in wanted:
+                subject = f"Juki-Net issuing authority {host.name} {self._plan.trust_domain}"
+                names = host.issuing_names or Names()
+                made = self._authority.certify(issuer, keys[host], subject, names, profile)
+                self._say_certificate(host.name, ISSUING_AUTHORITY, made)
+                write_chain(self._chain_file(host, ISSUING_AUTHORITY), [made])
+
+    def certify_hosts(self, issuing: Host, hosts: Sequence[Host]) -> None:
+        """The certificates of hosts, by their prefecture's or the nation's authority."""
+        wanted = [
+            (host, label)
+            for host in hosts
+            for label in host.signing_labels()
+            if label in CERTIFIABLE and self._ceremony.is_due(host, label)
+        ]
+        if not wanted:
+            return
+        keys = [self._public_key(host, label) for host, label in wanted]
+        chain = read_chain(self._chain_file(issuing, ISSUING_AUTHORITY))
+        with self._open(issuing.name) as token:
+            issuer = Issuer(token.signing_key(ISSUING_AUTHORITY), chain)
+            for (host, label), key in zip(wanted, keys, strict=True):
+                profile = profile_of(self._plan, label)
+                asked = Names((host.identity,), host.dns if profile.constrains_names else ())
+                subject, names = subject_of(profile, asked), names_for(profile, asked)
+                made = self._authority.certify(issuer, key, subject, names, profile)
+                self._say_certificate(host.name, label, made)
+                write_chain(self._chain_file(host, label), [made, *chain])
+
+    def _files(self, host: str) -> HostFiles:
+        return host_files(self._plan.directory, host)
+
+    def _chain_file(self, host: Host, label: str) -> Path:
+        return chain_file(self._files(host.name).certificates, label)
+
+    @contextmanager
+    def _new_token(self, host: str, *, only_ceremonies_open: bool = False) -> Iterator[Token]:
+        """A new token, open; what an interrupted run left behind goes first.
+
+        Its PINs are sealed before the token knows them. The security officer's PIN could set the
+        user's anew, so that it is kept nowhere else; a host's custody has the user's in a file.
+        """
+        directory = self._files(host).directory
+        if directory.exists():
+            shutil.rmtree(directory)
+        directory.mkdir(mode=0o700, parents=True)
+        pin, officer_pin = self._ceremony.random_pin(), self._ceremony.random_pin()
+        self._pins.put(f"security officer of {host}", officer_pin)
+        self._pins.put(host, pin)
+        location = self._files(host).token(self._plan.module, host)
+        make_softhsm_token(location, pin, officer_pin)
+        if not only_ceremonies_open:
+            write_secret(location.pin_file, pin)
+        self._transcript.say("token made", host=host)
+        with open_token(location, writable=True, pin=pin) as token:
+            yield token
+
+    def _open(self, host: str) -> AbstractContextManager[Token]:
+        location = self._files(host).token(self._plan.module, host)
+        return open_token(location, pin=self._pins.get(host))
+
+    def _public_key(self, host: Host, label: str) -> ec.EllipticCurvePublicKey:
+        known = self._public_keys.get((host.name, label))
+        if known is not None:
+            return known
+        with self._open(host.name) as token:
+            return token.public_key(label)
+
+    def _say_key(self, host: str, label: str, key: ec.EllipticCurvePublicKey) -> None:
+        self._transcript.say(
+            "key made", host=host, key=label, kind="P-256", fingerprint=_fingerprint(key)
+        )
+
+    def _say_certificate(self, host: str, label: str, made: x509.Certificate) -> None:
+        key = made.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        self._transcript.say(
+            "certificate signed",
+            host=host,
+            key=label,
+            fingerprint=_fingerprint(key),
+            serial=f"{made.serial_number:x}",
+            subject=made.subject.rfc4514_string(),
+            issuer=made.issuer.rfc4514_string(),
+            not_after=made.not_valid_after_utc.isoformat(),
+        )
+
+
+def _fingerprint(key: ec.EllipticCurvePublicKey) -> str:
+    """SHA-256 (hex) of the SubjectPublicKeyInfo."""
+    return sha256(
+        key.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    ).hexdigest()
+
+
+def _file_digest(file: Path) -> str:
+    return sha256(file.read_bytes()).hexdigest() if file.exists() else "no such file"
