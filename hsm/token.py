@@ -291,7 +291,7 @@ def _refuse_missing_mechanisms(token: Any) -> None:
         )
 
 
-def _log_in(token: Any, location: TokenLocation, pin: str | None, *, writable: bool) -> Any:
+def _log_in(token: Any, location: TokenLocation, pin: str | None = None, *, writable: bool) -> Any:
     # The flag outlives this process: no restart, however often, uses up the attempt that is left.
     # A ceremony's PIN was checked when its officers opened it: it is no guess.
     if pin is None and token.flags & TokenFlag.USER_PIN_FINAL_TRY:
