@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
+from protovalidate import Validator
 
 from cs_gateway import places
 from cs_gateway.ports import Clock, Upstream
@@ -30,7 +31,7 @@ from juki.domain.envelope import (
     follow,
     notification_digest,
 )
-from juki.domain.errors import JukiError, Reason
+from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.v1 import intake_pb2, notification_pb2
 
 _LOG: Final = structlog.get_logger(__name__)
@@ -75,7 +76,8 @@ class EpochStarter:
         Raises:
             JukiError: UPSTREAM_UNAVAILABLE, CUSTODY_UNAVAILABLE, STORE_UNAVAILABLE; or
                 SEQUENCE_CONFLICT when events were taken in after the restore that contradict the
-                prefecture's copy: restore again, and start the epoch before taking in events.
+                prefecture's copy: restore again, and start the epoch before taking in events;
+                or INVALID_FIELD for a reason or an operator that the record cannot hold.
         """
         recovered = 0
         try:
@@ -99,7 +101,15 @@ class EpochStarter:
                 reason=reason,
                 declared_by=operator,
             ),
-        ).SerializeToString()
+        )
+        if Validator().collect_violations(notification.epoch_start):
+            # Once signed it would stand at the head of a stream that no tier takes.
+            raise InvalidValue("reason (1 to 200 characters) or operator (1 to 100) do not fit")
+        return self._begin(before, notification.SerializeToString(), recovered, now)
+
+    def _begin(
+        self, before: StreamPosition, notification: bytes, recovered: int, now: int
+    ) -> EpochStarted:
         digest = notification_digest(notification)
         key_id, (signature,) = self._signer.sign([digest])
         signed = notification_pb2.SignedNotification(

@@ -169,5 +169,5 @@ def _check_date(date: identification_pb2.CalendarDate) -> None:
         raise InvalidValue("the date of the event lies outside 1850 to 2200")
     try:
         datetime.date(date.year, date.month, date.day)
-    except ValueError:
+    except (ValueError, OverflowError):  # a month of the wire may exceed a C integer
         raise InvalidValue("the date of the event is not in the calendar") from None

@@ -75,7 +75,7 @@ class MemoryCustody:
             )
             network.issuers[host.name] = Issuer(key, (made,))
             self._chains[ISSUING_AUTHORITY] = (made,)
-        issuer = network.issuers[host.issuer]
+        self._issuer = issuer = network.issuers[host.issuer]
         for label, profile in CERTIFIABLE.items():
             if label in self._keys:
                 asked = Names((host.identity,), host.dns if profile.constrains_names else ())
@@ -126,6 +126,18 @@ class MemoryCustody:
         if key not in self._chains or key == ISSUING_AUTHORITY:
             raise _not_permitted()
         return _ders(self._chains[key])
+
+    def renewed_chain(self, key: str, clock: Callable[[], datetime]) -> list[bytes]:
+        """A new certificate for the same key, begun at the instant that `clock` gives."""
+        profile, asked = CERTIFIABLE[key], Names((self._host.identity,), ())
+        made = Authority(clock).certify(
+            self._issuer,
+            self._keys[key].public_key(),
+            subject_of(profile, asked),
+            names_for(profile, asked),
+            profile,
+        )
+        return _ders((made, *self._issuer.chain))
 
     def certify_server_leaf(self, issuer_key: str, signing_request: bytes) -> list[bytes]:
         """See `Custody.certify_server_leaf`."""

@@ -40,6 +40,7 @@ def rogue_certificate(
     subject: str = "rogue",
     under: RogueCertificate | None = None,
     is_authority: bool = False,
+    expired: bool = False,
 ) -> RogueCertificate:
     """A certificate signed by a host's issuing key without asking custody's rules.
 
@@ -56,7 +57,7 @@ def rogue_certificate(
         .issuer_name(chain[0].subject)
         .public_key(key.public_key())
         .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(hours=1))
+        .not_valid_after(now + (timedelta(minutes=-1) if expired else timedelta(hours=1)))
         .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
     )
     names = [

@@ -79,6 +79,8 @@ class BirthDate:
             raise InvalidValue("a year of birth lies outside 1850 to 2200")
         if not 0 <= self.month <= 12:
             raise InvalidValue("a month of birth lies outside 0 (unknown) to 12")
+        if not 0 <= self.day <= 31:
+            raise InvalidValue("a day of birth lies outside 0 (unknown) to 31")
         if self.month == 0 and self.day != 0:
             raise InvalidValue("a day of birth is given though the month is unknown")
         if self.day != 0:

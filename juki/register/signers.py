@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection, Engine, select
 
@@ -40,15 +41,24 @@ class SignerDirectory:
         self._clock = clock
         self._signers: dict[bytes, Signer] = {}
         self._stored: set[bytes] = set()
+        """Leaf certificates."""
 
     def load(self, engine: Engine) -> None:
-        """Takes in the signers stored before."""
+        """Takes in the signers stored before, but for those that are no longer in force.
+
+        An expired certificate stays in the table as evidence; it must not keep a server from
+        starting.
+        """
         with engine.connect() as connection:
-            for row in connection.execute(select(t.signing_certificate)):
-                chain = [bytes(row.certificate), *split_der(bytes(row.issuer_certificates))]
-                signer = self._verify(chain, row.identity)
-                self._signers[signer.key_id] = signer
-                self._stored.add(signer.key_id)
+            rows = connection.execute(select(t.signing_certificate)).all()
+        now = self._clock()
+        for row in rows:
+            chain = [bytes(row.certificate), *split_der(bytes(row.issuer_certificates))]
+            if any(_ended(certificate, now) for certificate in chain):
+                continue
+            signer = self._verify(chain, row.identity)
+            self._signers[signer.key_id] = signer
+            self._stored.add(signer.certificate)
 
     def find(self, key_id: bytes, identity: str, presented: Sequence[bytes]) -> Signer:
         """The signer with `key_id`, which must belong to `identity`.
@@ -58,19 +68,18 @@ class SignerDirectory:
                 chain does not hold; SIGNER_MISMATCH when it belongs to someone else.
         """
         signer = self._signers.get(key_id)
-        if signer is None:
+        if signer is None or signer.not_after < self._clock():
+            # Never seen, or expired: a certificate may have been renewed for the same key.
             chain = _chain_of(key_id, presented)
             signer = self._verify(chain, identity)
             self._signers[key_id] = signer
         if signer.identity != identity:
             raise JukiError(Reason.SIGNER_MISMATCH, "the signing key belongs to another identity")
-        if signer.not_after < self._clock():
-            raise JukiError(Reason.UNKNOWN_SIGNING_KEY, "the signing certificate has expired")
         return signer
 
     def store(self, connection: Connection, signers: Iterable[Signer]) -> None:
         """Keeps the signers' certificates beside the evidence they signed."""
-        fresh = [one for one in signers if one.key_id not in self._stored]
+        fresh = [one for one in signers if one.certificate not in self._stored]
         upsert(
             connection,
             t.signing_certificate,
@@ -101,6 +110,10 @@ def check_signature(signer: Signer, digest: bytes, signature: bytes) -> None:
     """Raises JukiError SIGNATURE_INVALID unless `signature` over `digest` is the signer's."""
     if not verify_signature(signer.public_key, digest, signature):
         raise JukiError(Reason.SIGNATURE_INVALID, "the signature does not verify")
+
+
+def _ended(certificate: bytes, now: datetime.datetime) -> bool:
+    return x509.load_der_x509_certificate(certificate).not_valid_after_utc < now
 
 
 def split_der(joined: bytes) -> list[bytes]:

@@ -59,7 +59,7 @@ def record_change(notification: notification_pb2.Notification) -> RecordChange:
             change.event_date.year, change.event_date.month, change.event_date.day
         )
         _check(notification, reason)
-    except ValueError:
+    except (ValueError, OverflowError):  # a month of the wire may exceed a C integer
         impossible, reason, event_date = True, ChangeReason.MINOR_CORRECTION, datetime.date.min
     return RecordChange(
         notification.municipality,

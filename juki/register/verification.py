@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+
+from protovalidate import Validator
 
 from juki.domain.envelope import DIGEST_LENGTH, StreamLink, notification_digest
 from juki.domain.errors import JukiError, Reason
 from juki.register.signers import Signer, SignerDirectory, check_signature
 from juki.register.values import RecordChange, record_change
 from juki.v1 import intake_pb2, notification_pb2
+
+_LAST_EPOCH: Final = 2**31 - 1
+_LAST_SEQUENCE: Final = 2**63 - 1
+_VALIDATOR: Final = Validator()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ class RunVerifier:
         signers: dict[bytes, Signer] = {}
         for signed in request.notifications:
             try:
-                notification = _parse(signed.notification)
+                notification = parse_notification(signed.notification)
                 if notification.municipality != municipality or (
                     verified and notification.epoch != verified[0].link.epoch
                 ):
@@ -72,19 +79,32 @@ class RunVerifier:
         return VerifiedRun(verified, signers, None)
 
 
-def _parse(serialised: bytes) -> notification_pb2.Notification:
+def parse_notification(serialised: bytes) -> notification_pb2.Notification:
+    """The notification, held against the contract by hand but for what a record change says.
+
+    Its municipality is held against the caller's identity elsewhere.
+
+    Raises:
+        JukiError: MALFORMED_MESSAGE or INVALID_FIELD.
+    """
     try:
         notification = notification_pb2.Notification.FromString(serialised)
     except Exception:  # protobuf raises its own DecodeError, whose text may quote the bytes
         raise JukiError(Reason.MALFORMED_MESSAGE, "the bytes are not a notification") from None
     if (
         len(notification.predecessor_digest) != DIGEST_LENGTH
-        or notification.epoch < 1
-        or notification.sequence < 1
+        or not 1 <= notification.epoch <= _LAST_EPOCH
+        or not 1 <= notification.sequence <= _LAST_SEQUENCE
         or notification.WhichOneof("content") is None
         or not notification.HasField("issued_at")
     ):
         raise JukiError(Reason.INVALID_FIELD, "the notification has no place in a stream")
+    if notification.HasField("epoch_start") and (
+        notification.epoch_start.previous_epoch != notification.epoch - 1
+        or _VALIDATOR.collect_violations(notification.epoch_start, fail_fast=True)
+    ):
+        # Rare, and not content that a register could state wrongly: no need to hold it disputed.
+        raise JukiError(Reason.INVALID_FIELD, "the start of an epoch breaks the contract")
     return notification
 
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from juki._vendor.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13juki/v1/codes.proto\x12\x07juki.v1\x1a\x1b\x62uf/validate/validate.proto\"w\n\x11\x41llotCodesRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12\x1d\n\nrequest_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x10\x18@\x12\x1a\n\x05\x63ount\x18\x03 \x01(\rB\x0b\xbaH\x08*\x06\x18\xd0\x86\x03(\x01\"3\n\x12\x41llotCodesResponse\x12\x1d\n\x15resident_record_codes\x18\x01 \x03(\x06\"w\n GenerateIndividualNumbersRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12*\n\x15resident_record_codes\x18\x02 \x03(\x06\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x88\'\"?\n!GenerateIndividualNumbersResponse\x12\x1a\n\x12individual_numbers\x18\x01 \x03(\x06\"\xa7\x01\n\x1dRemakeIndividualNumberRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12\x1d\n\nrequest_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x10\x18@\x12\x1c\n\x14resident_record_code\x18\x03 \x01(\x06\x12 \n\x18\x66ormer_individual_number\x18\x04 \x01(\x06\";\n\x1eRemakeIndividualNumberResponse\x12\x19\n\x11individual_number\x18\x01 \x01(\x06\x32\xb3\x02\n\x0b\x43odeService\x12\x45\n\nAllotCodes\x12\x1a.juki.v1.AllotCodesRequest\x1a\x1b.juki.v1.AllotCodesResponse\x12r\n\x19GenerateIndividualNumbers\x12).juki.v1.GenerateIndividualNumbersRequest\x1a*.juki.v1.GenerateIndividualNumbersResponse\x12i\n\x16RemakeIndividualNumber\x12&.juki.v1.RemakeIndividualNumberRequest\x1a\'.juki.v1.RemakeIndividualNumberResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13juki/v1/codes.proto\x12\x07juki.v1\x1a\x1b\x62uf/validate/validate.proto\"\x8b\x01\n\x11\x41llotCodesRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12\x31\n\nrequest_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[0-9A-Za-z_-]{16,64}$\x12\x1a\n\x05\x63ount\x18\x03 \x01(\rB\x0b\xbaH\x08*\x06\x18\xd0\x86\x03(\x01\"3\n\x12\x41llotCodesResponse\x12\x1d\n\x15resident_record_codes\x18\x01 \x03(\x06\"w\n GenerateIndividualNumbersRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12*\n\x15resident_record_codes\x18\x02 \x03(\x06\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x88\'\"?\n!GenerateIndividualNumbersResponse\x12\x1a\n\x12individual_numbers\x18\x01 \x03(\x06\"\xbb\x01\n\x1dRemakeIndividualNumberRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12\x31\n\nrequest_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[0-9A-Za-z_-]{16,64}$\x12\x1c\n\x14resident_record_code\x18\x03 \x01(\x06\x12 \n\x18\x66ormer_individual_number\x18\x04 \x01(\x06\";\n\x1eRemakeIndividualNumberResponse\x12\x19\n\x11individual_number\x18\x01 \x01(\x06\x32\xb3\x02\n\x0b\x43odeService\x12\x45\n\nAllotCodes\x12\x1a.juki.v1.AllotCodesRequest\x1a\x1b.juki.v1.AllotCodesResponse\x12r\n\x19GenerateIndividualNumbers\x12).juki.v1.GenerateIndividualNumbersRequest\x1a*.juki.v1.GenerateIndividualNumbersResponse\x12i\n\x16RemakeIndividualNumber\x12&.juki.v1.RemakeIndividualNumberRequest\x1a\'.juki.v1.RemakeIndividualNumberResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ALLOTCODESREQUEST'].fields_by_name['municipality']._loaded_options = None
   _globals['_ALLOTCODESREQUEST'].fields_by_name['municipality']._serialized_options = b'\272H\016r\0142\n^[0-9]{6}$'
   _globals['_ALLOTCODESREQUEST'].fields_by_name['request_id']._loaded_options = None
-  _globals['_ALLOTCODESREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\006r\004\020\020\030@'
+  _globals['_ALLOTCODESREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\032r\0302\026^[0-9A-Za-z_-]{16,64}$'
   _globals['_ALLOTCODESREQUEST'].fields_by_name['count']._loaded_options = None
   _globals['_ALLOTCODESREQUEST'].fields_by_name['count']._serialized_options = b'\272H\010*\006\030\320\206\003(\001'
   _globals['_GENERATEINDIVIDUALNUMBERSREQUEST'].fields_by_name['municipality']._loaded_options = None
@@ -45,19 +45,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMAKEINDIVIDUALNUMBERREQUEST'].fields_by_name['municipality']._loaded_options = None
   _globals['_REMAKEINDIVIDUALNUMBERREQUEST'].fields_by_name['municipality']._serialized_options = b'\272H\016r\0142\n^[0-9]{6}$'
   _globals['_REMAKEINDIVIDUALNUMBERREQUEST'].fields_by_name['request_id']._loaded_options = None
-  _globals['_REMAKEINDIVIDUALNUMBERREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\006r\004\020\020\030@'
-  _globals['_ALLOTCODESREQUEST']._serialized_start=61
-  _globals['_ALLOTCODESREQUEST']._serialized_end=180
-  _globals['_ALLOTCODESRESPONSE']._serialized_start=182
-  _globals['_ALLOTCODESRESPONSE']._serialized_end=233
-  _globals['_GENERATEINDIVIDUALNUMBERSREQUEST']._serialized_start=235
-  _globals['_GENERATEINDIVIDUALNUMBERSREQUEST']._serialized_end=354
-  _globals['_GENERATEINDIVIDUALNUMBERSRESPONSE']._serialized_start=356
-  _globals['_GENERATEINDIVIDUALNUMBERSRESPONSE']._serialized_end=419
-  _globals['_REMAKEINDIVIDUALNUMBERREQUEST']._serialized_start=422
-  _globals['_REMAKEINDIVIDUALNUMBERREQUEST']._serialized_end=589
-  _globals['_REMAKEINDIVIDUALNUMBERRESPONSE']._serialized_start=591
-  _globals['_REMAKEINDIVIDUALNUMBERRESPONSE']._serialized_end=650
-  _globals['_CODESERVICE']._serialized_start=653
-  _globals['_CODESERVICE']._serialized_end=960
+  _globals['_REMAKEINDIVIDUALNUMBERREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\032r\0302\026^[0-9A-Za-z_-]{16,64}$'
+  _globals['_ALLOTCODESREQUEST']._serialized_start=62
+  _globals['_ALLOTCODESREQUEST']._serialized_end=201
+  _globals['_ALLOTCODESRESPONSE']._serialized_start=203
+  _globals['_ALLOTCODESRESPONSE']._serialized_end=254
+  _globals['_GENERATEINDIVIDUALNUMBERSREQUEST']._serialized_start=256
+  _globals['_GENERATEINDIVIDUALNUMBERSREQUEST']._serialized_end=375
+  _globals['_GENERATEINDIVIDUALNUMBERSRESPONSE']._serialized_start=377
+  _globals['_GENERATEINDIVIDUALNUMBERSRESPONSE']._serialized_end=440
+  _globals['_REMAKEINDIVIDUALNUMBERREQUEST']._serialized_start=443
+  _globals['_REMAKEINDIVIDUALNUMBERREQUEST']._serialized_end=630
+  _globals['_REMAKEINDIVIDUALNUMBERRESPONSE']._serialized_start=632
+  _globals['_REMAKEINDIVIDUALNUMBERRESPONSE']._serialized_end=691
+  _globals['_CODESERVICE']._serialized_start=694
+  _globals['_CODESERVICE']._serialized_end=1001
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from juki.v1 import identification_pb2 as juki_dot_v1_dot_identification__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ajuki/v1/notification.proto\x12\x07juki.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cjuki/v1/identification.proto\"\x9f\x02\n\x0cRecordChange\x12?\n\x0binformation\x18\x01 \x01(\x0b\x32\".juki.v1.IdentificationInformationB\x06\xbaH\x03\xc8\x01\x01\x12|\n\x19person_predecessor_digest\x18\x02 \x01(\x0c\x42Y\xbaHV\xba\x01S\n\x0f\x64igest_or_empty\x12\x19must be empty or 32 bytes\x1a%this.size() == 0 || this.size() == 32\x12(\n\nmoved_from\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^([0-9]{6})?$\x12&\n\x08moved_to\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^([0-9]{6})?$\"\xaa\x01\n\nEpochStart\x12\x1f\n\x0eprevious_epoch\x18\x01 \x01(\rB\x07\xbaH\x04*\x02(\x01\x12\x1b\n\x13last_known_sequence\x18\x02 \x01(\x04\x12\"\n\x11last_known_digest\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12\x1a\n\x06reason\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1e\n\x0b\x64\x65\x63lared_by\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\"\xb4\x02\n\x0cNotification\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12\x16\n\x05\x65poch\x18\x02 \x01(\rB\x07\xbaH\x04*\x02(\x01\x12\x19\n\x08sequence\x18\x03 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\x12#\n\x12predecessor_digest\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x35\n\tissued_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12.\n\rrecord_change\x18\x06 \x01(\x0b\x32\x15.juki.v1.RecordChangeH\x00\x12*\n\x0b\x65poch_start\x18\x07 \x01(\x0b\x32\x13.juki.v1.EpochStartH\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"k\n\x12SignedNotification\x12 \n\x0cnotification\x18\x01 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80@\x12\x17\n\x06key_id\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1a\n\tsignature\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h@\"P\n\x14\x44isputedNotification\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12&\n\x06reason\x18\x02 \x01(\x0e\x32\x16.juki.v1.DisputeReason\"\xe4\x01\n\x07Receipt\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x14\n\x0cmunicipality\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x04\x12\x15\n\rlast_sequence\x18\x05 \x01(\x04\x12\x13\n\x0blast_digest\x18\x06 \x01(\x0c\x12/\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x08\x64isputed\x18\x08 \x03(\x0b\x32\x1d.juki.v1.DisputedNotification\"C\n\rSignedReceipt\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\xf9\x01\n\rDisputeReport\x12\x12\n\ndispute_id\x18\x01 \x01(\t\x12&\n\x06reason\x18\x02 \x01(\x0e\x32\x16.juki.v1.DisputeReason\x12\x16\n\x0emunicipalities\x18\x03 \x03(\t\x12\x35\n\rnotifications\x18\x04 \x03(\x0b\x32\x1e.juki.v1.NotificationReference\x12,\n\x08\x66ound_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bresolved_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x15NotificationReference\x12\x14\n\x0cmunicipality\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x10\n\x08sequence\x18\x03 \x01(\x04*\x89\x03\n\rDisputeReason\x12\x1e\n\x1a\x44ISPUTE_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x44ISPUTE_REASON_SECOND_ENTRY\x10\x01\x12\x1b\n\x17\x44ISPUTE_REASON_NO_ENTRY\x10\x02\x12!\n\x1d\x44ISPUTE_REASON_AFTER_DELETION\x10\x03\x12$\n DISPUTE_REASON_CODE_NOT_ALLOTTED\x10\x04\x12\x1d\n\x19\x44ISPUTE_REASON_CODE_TAKEN\x10\x05\x12\x1f\n\x1b\x44ISPUTE_REASON_NUMBER_TAKEN\x10\x06\x12\'\n#DISPUTE_REASON_NUMBER_NOT_GENERATED\x10\x07\x12\x1d\n\x19\x44ISPUTE_REASON_TWO_CLAIMS\x10\x08\x12#\n\x1f\x44ISPUTE_REASON_IMPOSSIBLE_VALUE\x10\t\x12$\n DISPUTE_REASON_CLAIM_AFTER_DEATH\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ajuki/v1/notification.proto\x12\x07juki.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cjuki/v1/identification.proto\"\x9f\x02\n\x0cRecordChange\x12?\n\x0binformation\x18\x01 \x01(\x0b\x32\".juki.v1.IdentificationInformationB\x06\xbaH\x03\xc8\x01\x01\x12|\n\x19person_predecessor_digest\x18\x02 \x01(\x0c\x42Y\xbaHV\xba\x01S\n\x0f\x64igest_or_empty\x12\x19must be empty or 32 bytes\x1a%this.size() == 0 || this.size() == 32\x12(\n\nmoved_from\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^([0-9]{6})?$\x12&\n\x08moved_to\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^([0-9]{6})?$\"\xbb\x01\n\nEpochStart\x12\x1f\n\x0eprevious_epoch\x18\x01 \x01(\rB\x07\xbaH\x04*\x02(\x01\x12,\n\x13last_known_sequence\x18\x02 \x01(\x04\x42\x0f\xbaH\x0c\x32\n\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x12\"\n\x11last_known_digest\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18 \x12\x1a\n\x06reason\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1e\n\x0b\x64\x65\x63lared_by\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\"\xc4\x02\n\x0cNotification\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12\x1c\n\x05\x65poch\x18\x02 \x01(\rB\r\xbaH\n*\x08\x18\xff\xff\xff\xff\x07(\x01\x12#\n\x08sequence\x18\x03 \x01(\x04\x42\x11\xbaH\x0e\x32\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f(\x01\x12#\n\x12predecessor_digest\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x35\n\tissued_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12.\n\rrecord_change\x18\x06 \x01(\x0b\x32\x15.juki.v1.RecordChangeH\x00\x12*\n\x0b\x65poch_start\x18\x07 \x01(\x0b\x32\x13.juki.v1.EpochStartH\x00\x42\x10\n\x07\x63ontent\x12\x05\xbaH\x02\x08\x01\"k\n\x12SignedNotification\x12 \n\x0cnotification\x18\x01 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80@\x12\x17\n\x06key_id\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1a\n\tsignature\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h@\"P\n\x14\x44isputedNotification\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12&\n\x06reason\x18\x02 \x01(\x0e\x32\x16.juki.v1.DisputeReason\"\xe4\x01\n\x07Receipt\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x14\n\x0cmunicipality\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x04\x12\x15\n\rlast_sequence\x18\x05 \x01(\x04\x12\x13\n\x0blast_digest\x18\x06 \x01(\x0c\x12/\n\x0breceived_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x08\x64isputed\x18\x08 \x03(\x0b\x32\x1d.juki.v1.DisputedNotification\"C\n\rSignedReceipt\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\xf9\x01\n\rDisputeReport\x12\x12\n\ndispute_id\x18\x01 \x01(\t\x12&\n\x06reason\x18\x02 \x01(\x0e\x32\x16.juki.v1.DisputeReason\x12\x16\n\x0emunicipalities\x18\x03 \x03(\t\x12\x35\n\rnotifications\x18\x04 \x03(\x0b\x32\x1e.juki.v1.NotificationReference\x12,\n\x08\x66ound_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bresolved_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x15NotificationReference\x12\x14\n\x0cmunicipality\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\r\x12\x10\n\x08sequence\x18\x03 \x01(\x04*\x89\x03\n\rDisputeReason\x12\x1e\n\x1a\x44ISPUTE_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x44ISPUTE_REASON_SECOND_ENTRY\x10\x01\x12\x1b\n\x17\x44ISPUTE_REASON_NO_ENTRY\x10\x02\x12!\n\x1d\x44ISPUTE_REASON_AFTER_DELETION\x10\x03\x12$\n DISPUTE_REASON_CODE_NOT_ALLOTTED\x10\x04\x12\x1d\n\x19\x44ISPUTE_REASON_CODE_TAKEN\x10\x05\x12\x1f\n\x1b\x44ISPUTE_REASON_NUMBER_TAKEN\x10\x06\x12\'\n#DISPUTE_REASON_NUMBER_NOT_GENERATED\x10\x07\x12\x1d\n\x19\x44ISPUTE_REASON_TWO_CLAIMS\x10\x08\x12#\n\x1f\x44ISPUTE_REASON_IMPOSSIBLE_VALUE\x10\t\x12$\n DISPUTE_REASON_CLAIM_AFTER_DEATH\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECORDCHANGE'].fields_by_name['moved_to']._serialized_options = b'\272H\021r\0172\r^([0-9]{6})?$'
   _globals['_EPOCHSTART'].fields_by_name['previous_epoch']._loaded_options = None
   _globals['_EPOCHSTART'].fields_by_name['previous_epoch']._serialized_options = b'\272H\004*\002(\001'
+  _globals['_EPOCHSTART'].fields_by_name['last_known_sequence']._loaded_options = None
+  _globals['_EPOCHSTART'].fields_by_name['last_known_sequence']._serialized_options = b'\272H\0142\n\030\377\377\377\377\377\377\377\377\177'
   _globals['_EPOCHSTART'].fields_by_name['last_known_digest']._loaded_options = None
   _globals['_EPOCHSTART'].fields_by_name['last_known_digest']._serialized_options = b'\272H\004z\002\030 '
   _globals['_EPOCHSTART'].fields_by_name['reason']._loaded_options = None
@@ -55,9 +57,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOTIFICATION'].fields_by_name['municipality']._loaded_options = None
   _globals['_NOTIFICATION'].fields_by_name['municipality']._serialized_options = b'\272H\016r\0142\n^[0-9]{6}$'
   _globals['_NOTIFICATION'].fields_by_name['epoch']._loaded_options = None
-  _globals['_NOTIFICATION'].fields_by_name['epoch']._serialized_options = b'\272H\004*\002(\001'
+  _globals['_NOTIFICATION'].fields_by_name['epoch']._serialized_options = b'\272H\n*\010\030\377\377\377\377\007(\001'
   _globals['_NOTIFICATION'].fields_by_name['sequence']._loaded_options = None
-  _globals['_NOTIFICATION'].fields_by_name['sequence']._serialized_options = b'\272H\0042\002(\001'
+  _globals['_NOTIFICATION'].fields_by_name['sequence']._serialized_options = b'\272H\0162\014\030\377\377\377\377\377\377\377\377\177(\001'
   _globals['_NOTIFICATION'].fields_by_name['predecessor_digest']._loaded_options = None
   _globals['_NOTIFICATION'].fields_by_name['predecessor_digest']._serialized_options = b'\272H\004z\002h '
   _globals['_NOTIFICATION'].fields_by_name['issued_at']._loaded_options = None
@@ -68,24 +70,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNEDNOTIFICATION'].fields_by_name['key_id']._serialized_options = b'\272H\004z\002h '
   _globals['_SIGNEDNOTIFICATION'].fields_by_name['signature']._loaded_options = None
   _globals['_SIGNEDNOTIFICATION'].fields_by_name['signature']._serialized_options = b'\272H\004z\002h@'
-  _globals['_DISPUTEREASON']._serialized_start=1729
-  _globals['_DISPUTEREASON']._serialized_end=2122
+  _globals['_DISPUTEREASON']._serialized_start=1762
+  _globals['_DISPUTEREASON']._serialized_end=2155
   _globals['_RECORDCHANGE']._serialized_start=132
   _globals['_RECORDCHANGE']._serialized_end=419
   _globals['_EPOCHSTART']._serialized_start=422
-  _globals['_EPOCHSTART']._serialized_end=592
-  _globals['_NOTIFICATION']._serialized_start=595
-  _globals['_NOTIFICATION']._serialized_end=903
-  _globals['_SIGNEDNOTIFICATION']._serialized_start=905
-  _globals['_SIGNEDNOTIFICATION']._serialized_end=1012
-  _globals['_DISPUTEDNOTIFICATION']._serialized_start=1014
-  _globals['_DISPUTEDNOTIFICATION']._serialized_end=1094
-  _globals['_RECEIPT']._serialized_start=1097
-  _globals['_RECEIPT']._serialized_end=1325
-  _globals['_SIGNEDRECEIPT']._serialized_start=1327
-  _globals['_SIGNEDRECEIPT']._serialized_end=1394
-  _globals['_DISPUTEREPORT']._serialized_start=1397
-  _globals['_DISPUTEREPORT']._serialized_end=1646
-  _globals['_NOTIFICATIONREFERENCE']._serialized_start=1648
-  _globals['_NOTIFICATIONREFERENCE']._serialized_end=1726
+  _globals['_EPOCHSTART']._serialized_end=609
+  _globals['_NOTIFICATION']._serialized_start=612
+  _globals['_NOTIFICATION']._serialized_end=936
+  _globals['_SIGNEDNOTIFICATION']._serialized_start=938
+  _globals['_SIGNEDNOTIFICATION']._serialized_end=1045
+  _globals['_DISPUTEDNOTIFICATION']._serialized_start=1047
+  _globals['_DISPUTEDNOTIFICATION']._serialized_end=1127
+  _globals['_RECEIPT']._serialized_start=1130
+  _globals['_RECEIPT']._serialized_end=1358
+  _globals['_SIGNEDRECEIPT']._serialized_start=1360
+  _globals['_SIGNEDRECEIPT']._serialized_end=1427
+  _globals['_DISPUTEREPORT']._serialized_start=1430
+  _globals['_DISPUTEREPORT']._serialized_end=1679
+  _globals['_NOTIFICATIONREFERENCE']._serialized_start=1681
+  _globals['_NOTIFICATIONREFERENCE']._serialized_end=1759
 # @@protoc_insertion_point(module_scope)

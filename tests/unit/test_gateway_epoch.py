@@ -67,13 +67,19 @@ class Restored:
             )
         ).issued_through
 
-    def new_epoch(self, *, without_prefecture: bool = False) -> EpochStarted:
+    def new_epoch(
+        self,
+        *,
+        reason: str = "restored",
+        operator: str = "op-7",
+        without_prefecture: bool = False,
+    ) -> EpochStarted:
         engine = open_engine(f"sqlite:///{self.directory / 'gateway.db'}")
         store = open_store(engine, self.running.custody, MUNICIPALITY)
         signer = StreamSigner(self.running.custody)
         starter = EpochStarter(MUNICIPALITY, store, signer, self.prefecture, self.running.clock)
         try:
-            return starter.start("restored", "op-7", without_prefecture=without_prefecture)
+            return starter.start(reason, operator, without_prefecture=without_prefecture)
         finally:
             engine.dispose()
 
@@ -187,3 +193,13 @@ def test_a_notification_slipped_in_at_the_prefecture_is_not_recovered(restored: 
         restored.new_epoch()
     assert refused.value.reason is Reason.SIGNATURE_INVALID
     restored.running.start()
+
+
+@pytest.mark.parametrize(("reason", "operator"), [("", "op-7"), ("x" * 201, "op-7"), ("why", "")])
+def test_an_epoch_start_that_no_tier_would_take_is_never_signed(
+    restored: Restored, reason: str, operator: str
+) -> None:
+    with pytest.raises(JukiError) as refused:
+        restored.new_epoch(reason=reason, operator=operator)
+    assert refused.value.reason is Reason.INVALID_FIELD
+    assert restored.new_epoch().epoch == 2
