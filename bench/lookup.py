@@ -24,8 +24,9 @@ from bench.lookup_client import BATCH
 from bench.lookup_server import Kind
 from bench.machine import Machine
 from bench.people import write_people
+from hsm.host_files import host_files, root_file
 from hsm.plan import SERVER_SOCKET, ProvisioningPlan
-from hsm.provision import host_files, provision, root_file
+from hsm.provision import provision
 from juki.domain.errors import JukiError, Reason
 from juki.localnet.process import ManagedProcess
 

@@ -8,16 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from juki.config import Configuration
 from juki.domain.codes import LocalGovernmentCode
-
-
-class UpstreamConfiguration(Configuration):
-    """Where the prefectural server is."""
-
-    address: str
-    """Host and port."""
-
-    server_name: str
-    """DNS name in its certificate."""
+from juki.server_config import PeerConfiguration, ServerConfiguration
 
 
 class DropFolderConfiguration(Configuration):
@@ -27,22 +18,18 @@ class DropFolderConfiguration(Configuration):
     poll_seconds: float = Field(default=0.2, gt=0, le=60)
 
 
-class GatewayConfiguration(Configuration):
+class GatewayConfiguration(ServerConfiguration):
     """Everything that one gateway process is told."""
 
     municipality: str
     """Local government code; a designated city is one municipality."""
 
-    trust_domain: str = "juki.example"
     listen_address: str
     """Host and port for the resident register; port 0 takes a free one."""
 
-    database_url: str
-    custody_socket: Path
-    roots_pem: Path
-    """The network's root certificates."""
+    upstream: PeerConfiguration
+    """Where the prefectural server is."""
 
-    upstream: UpstreamConfiguration
     drop_folder: DropFolderConfiguration | None = None
     metrics_port: int = Field(default=0, ge=0, le=65535)
     low_water: int = Field(default=500, ge=0, le=50_000)

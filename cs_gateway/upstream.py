@@ -8,7 +8,7 @@ from typing import Final
 
 import grpc
 
-from juki.rpc.errors import raise_from_rpc
+from juki.rpc.errors import refusals_of_peer
 from juki.v1 import codes_pb2, codes_pb2_grpc, intake_pb2, intake_pb2_grpc
 
 _SUBMIT_SECONDS: Final = 30.0
@@ -30,27 +30,21 @@ class PrefectureClient:
         self, request: intake_pb2.SubmitNotificationsRequest
     ) -> intake_pb2.SubmitNotificationsResponse:
         """See `cs_gateway.ports.Upstream`."""
-        try:
+        with refusals_of_peer():
             return self._intake.SubmitNotifications(request, timeout=_SUBMIT_SECONDS)
-        except grpc.RpcError as error:
-            raise_from_rpc(error)
 
     def get_stream_head(self, municipality: str) -> intake_pb2.GetStreamHeadResponse:
         """See `cs_gateway.ports.Upstream`."""
         request = intake_pb2.GetStreamHeadRequest(municipality=municipality)
-        try:
+        with refusals_of_peer():
             return self._intake.GetStreamHead(request, timeout=_READ_SECONDS)
-        except grpc.RpcError as error:
-            raise_from_rpc(error)
 
     def fetch_notifications(
         self, request: intake_pb2.FetchNotificationsRequest
     ) -> intake_pb2.FetchNotificationsResponse:
         """See `cs_gateway.ports.Upstream`."""
-        try:
+        with refusals_of_peer():
             return self._intake.FetchNotifications(request, timeout=_SUBMIT_SECONDS)
-        except grpc.RpcError as error:
-            raise_from_rpc(error)
 
     def follow_returns(self, after_cursor: int) -> Iterator[intake_pb2.FollowReturnsResponse]:
         """See `cs_gateway.ports.Upstream`."""
@@ -61,9 +55,8 @@ class PrefectureClient:
             call = self._intake.FollowReturns(request)
             self._returns = call
         try:
-            yield from call
-        except grpc.RpcError as error:
-            raise_from_rpc(error)
+            with refusals_of_peer():
+                yield from call
         finally:
             call.cancel()  # type: ignore[no-untyped-call]
 
@@ -79,10 +72,8 @@ class PrefectureClient:
         request = codes_pb2.AllotCodesRequest(
             municipality=municipality, request_id=request_id, count=count
         )
-        try:
+        with refusals_of_peer():
             response = self._codes.AllotCodes(request, timeout=_ALLOT_SECONDS)
-        except grpc.RpcError as error:
-            raise_from_rpc(error)
         return list(response.resident_record_codes)
 
     def generate_numbers(
@@ -92,10 +83,8 @@ class PrefectureClient:
         request = codes_pb2.GenerateIndividualNumbersRequest(
             municipality=municipality, resident_record_codes=codes
         )
-        try:
+        with refusals_of_peer():
             response = self._codes.GenerateIndividualNumbers(request, timeout=timeout)
-        except grpc.RpcError as error:
-            raise_from_rpc(error)
         return list(response.individual_numbers)
 
     def remake_number(self, municipality: str, request_id: str, code: int, former: int) -> int:
@@ -106,8 +95,6 @@ class PrefectureClient:
             resident_record_code=code,
             former_individual_number=former,
         )
-        try:
+        with refusals_of_peer():
             response = self._codes.RemakeIndividualNumber(request, timeout=_READ_SECONDS)
-        except grpc.RpcError as error:
-            raise_from_rpc(error)
         return response.individual_number

@@ -20,21 +20,12 @@ from datetime import UTC, datetime
 from pydantic import TypeAdapter
 
 from hsm.ceremony import Ceremony, hold_ceremony
-from hsm.host_files import HostFiles, ceremony_files, host_files, root_file
+from hsm.host_files import ceremony_files
 from hsm.officers import GENERATED_COST, Officers, passphrases_in
 from hsm.plan import ProvisioningPlan
 from hsm.sealed_pins import OfficersTable
 from hsm.token_making import write_secret
 from juki.domain.errors import JukiError, Reason
-
-__all__ = [
-    "HostFiles",
-    "host_files",
-    "provision",
-    "provision_here",
-    "root_file",
-    "unattended_table",
-]
 
 _PLAN = TypeAdapter(ProvisioningPlan)
 _OFFICER = "unattended"

@@ -47,10 +47,6 @@ class SealedPins:
         self.present = present
         """Officers who opened it."""
 
-    def has(self, name: str) -> bool:
-        """Whether a PIN of this name is kept."""
-        return name in self._entries()
-
     def get(self, name: str) -> str:
         """A PIN; raises TAMPERING_DETECTED, or CONFIGURATION_INVALID where it is not kept."""
         entry = self._entries().get(name)

@@ -46,11 +46,6 @@ class Worker:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name)
 
-    @property
-    def stopping(self) -> bool:
-        """Whether `close` was called."""
-        return self._stopping.is_set()
-
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()

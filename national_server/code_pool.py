@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, insert, select
 
 from juki.domain.codes import ResidentRecordCode
 from juki.domain.errors import JukiError, Reason
+from juki.store.chunks import select_by_key
 from juki.store.engine import now_microseconds
 from juki.store.sealing import Sealer
 from national_server import tables as t
@@ -22,7 +23,6 @@ _FAIR: Final = 2**64 // _CODES * _CODES
 """64-bit values from here on would favour some codes and are drawn again."""
 
 _DRAW_BYTES: Final = 65536
-_CHUNK: Final = 500
 
 
 class CodePool:
@@ -100,22 +100,17 @@ class CodePool:
         return self._sealer.blind("code", code.digits)
 
 
-def select_allotted(connection: Connection, code_blinds: Iterable[bytes]) -> set[bytes]:
+def select_allotted(connection: Connection, code_blinds: Collection[bytes]) -> set[bytes]:
     """Those of the codes that were allotted to some municipality."""
     return set(municipality_of_codes(connection, code_blinds))
 
 
-def municipality_of_codes(connection: Connection, code_blinds: Iterable[bytes]) -> dict[bytes, str]:
+def municipality_of_codes(
+    connection: Connection, code_blinds: Collection[bytes]
+) -> dict[bytes, str]:
     """The municipality that each of the codes was allotted to; unknown codes are left out."""
-    wanted = sorted(code_blinds)
-    found: dict[bytes, str] = {}
     table = t.allotted_code
-    for start in range(0, len(wanted), _CHUNK):
-        statement = select(table.c.code_blind, table.c.municipality).where(
-            table.c.code_blind.in_(wanted[start : start + _CHUNK])
-        )
-        found.update((bytes(blind), owner) for blind, owner in connection.execute(statement))
-    return found
+    return select_by_key(connection, table.c.code_blind, table.c.municipality, code_blinds)
 
 
 def _place(municipality: str, request_id: str) -> bytes:

@@ -6,25 +6,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from juki.config import Configuration
+from juki.server_config import RegisterServerConfiguration
 
 
-class NationalConfiguration(Configuration):
+class NationalConfiguration(RegisterServerConfiguration):
     """The nation's server."""
-
-    trust_domain: str = "juki.example"
-    listen_address: str = "127.0.0.1:0"
-    """Host and port for gRPC; port 0 takes a free one and says which."""
-
-    metrics_port: int = 0
-    """Loopback port for Prometheus; 0 takes a free one."""
-
-    database_url: str
-    """`sqlite:///path` or `postgresql+psycopg://…`."""
-
-    custody_socket: Path
-    roots_pem: Path
-    """PEM file of the root certificates."""
 
     agencies: Path
     """TOML file of the registered bodies and the affairs each may use."""

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Final, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Final
 
-from sqlalchemy import Column, Connection, Table, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from juki.domain.change import RecordState
 from juki.domain.codes import IndividualNumber
 from juki.domain.errors import JukiError, Reason
+from juki.store.chunks import chunks, select_by_key
 from juki.store.engine import now_microseconds
 from juki.store.sealing import Sealer
 from national_server import tables as t
 from national_server.code_pool import municipality_of_codes
 
-_Value = TypeVar("_Value")
-_CHUNK: Final = 500
 _LOCK: Final = 0x6A756B69_6E756D62
 """Key of PostgreSQL's advisory lock: any two processes of the nation agree on it."""
 
@@ -39,7 +38,7 @@ def check_own(connection: Connection, municipality: str, code_blinds: Collection
     owners = municipality_of_codes(connection, code_blinds)
     foreign = [blind for blind in code_blinds if owners.get(blind) != municipality]
     person_code, claim = t.metadata.tables["person_code"], t.metadata.tables["claim"]
-    for chunk in _chunks(foreign):
+    for chunk in chunks(foreign):
         statement = (
             select(person_code.c.code_blind)
             .join(claim, claim.c.ordinal == person_code.c.ordinal)
@@ -63,7 +62,7 @@ def newest_numbers(
     """The newest number of each code that has one."""
     table = t.individual_number
     newest: dict[bytes, IndividualNumber] = {}
-    for chunk in _chunks(code_blinds):
+    for chunk in chunks(code_blinds):
         statement = (
             select(table.c.code_blind, table.c.generation, table.c.number_sealed)
             .where(table.c.code_blind.in_(chunk))
@@ -112,13 +111,13 @@ def keep_numbers(
 def generated_codes(connection: Connection, number_blinds: Collection[bytes]) -> dict[bytes, bytes]:
     """For those of the numbers that were made: the blind code each was made from."""
     table = t.individual_number
-    return _lookup(connection, table, table.c.number_blind, table.c.code_blind, number_blinds)
+    return select_by_key(connection, table.c.number_blind, table.c.code_blind, number_blinds)
 
 
 def replacements(connection: Connection, former_blinds: Collection[bytes]) -> dict[bytes, bytes]:
     """For those of the numbers that were replaced: the number each was replaced by."""
     table = t.number_remake
-    return _lookup(connection, table, table.c.former_blind, table.c.number_blind, former_blinds)
+    return select_by_key(connection, table.c.former_blind, table.c.number_blind, former_blinds)
 
 
 def open_number(connection: Connection, sealer: Sealer, number_blind: bytes) -> IndividualNumber:
@@ -143,9 +142,8 @@ def is_persons(connection: Connection, number_blind: bytes, code_blind: bytes) -
         return True
     person_code = t.metadata.tables["person_code"]
     person_number = t.metadata.tables["person_number"]
-    persons = _lookup(
+    persons = select_by_key(
         connection,
-        person_code,
         person_code.c.code_blind,
         person_code.c.ordinal,
         {code_blind, made_for},
@@ -157,28 +155,6 @@ def is_persons(connection: Connection, number_blind: bytes, code_blind: bytes) -
         select(person_number.c.ordinal).where(person_number.c.number_blind == number_blind)
     )
     return bool(person == (persons.get(made_for) if holder is None else holder))
-
-
-def _lookup(
-    connection: Connection,
-    table: Table,
-    key: Column[bytes],
-    value: Column[_Value],
-    wanted: Collection[bytes],
-) -> dict[bytes, _Value]:
-    found: dict[bytes, _Value] = {}
-    for chunk in _chunks(wanted):
-        for row_key, row_value in connection.execute(
-            select(key, value).select_from(table).where(key.in_(chunk))
-        ):
-            found[bytes(row_key)] = row_value
-    return found
-
-
-def _chunks(values: Collection[bytes]) -> Iterator[list[bytes]]:
-    ordered = sorted(values)
-    for start in range(0, len(ordered), _CHUNK):
-        yield ordered[start : start + _CHUNK]
 
 
 def _place(code_blind: bytes, generation: int) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import grpc
 
 from juki.rpc.call import current_identity
-from juki.rpc.errors import raise_from_rpc
+from juki.rpc.errors import refusals_of_peer
 from juki.rpc.identity import Identity
 from juki.v1 import codes_pb2, codes_pb2_grpc
 
@@ -30,30 +30,24 @@ class CodeForwarder(codes_pb2_grpc.CodeServiceServicer):
     ) -> codes_pb2.AllotCodesResponse:
         """Passed on; the request id makes it safe to repeat."""
         self._check_caller(current_identity(), request.municipality)
-        try:
+        with refusals_of_peer():
             return self._nation.AllotCodes(request, timeout=_left(context))
-        except grpc.RpcError as error:
-            raise_from_rpc(error)
 
     def GenerateIndividualNumbers(  # noqa: N802
         self, request: codes_pb2.GenerateIndividualNumbersRequest, context: grpc.ServicerContext
     ) -> codes_pb2.GenerateIndividualNumbersResponse:
         """Passed on; the same codes give the same numbers."""
         self._check_caller(current_identity(), request.municipality)
-        try:
+        with refusals_of_peer():
             return self._nation.GenerateIndividualNumbers(request, timeout=_left(context))
-        except grpc.RpcError as error:
-            raise_from_rpc(error)
 
     def RemakeIndividualNumber(  # noqa: N802
         self, request: codes_pb2.RemakeIndividualNumberRequest, context: grpc.ServicerContext
     ) -> codes_pb2.RemakeIndividualNumberResponse:
         """Passed on; the same former number is replaced by the same number."""
         self._check_caller(current_identity(), request.municipality)
-        try:
+        with refusals_of_peer():
             return self._nation.RemakeIndividualNumber(request, timeout=_left(context))
-        except grpc.RpcError as error:
-            raise_from_rpc(error)
 
 
 def _left(context: grpc.ServicerContext) -> float:

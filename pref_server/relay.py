@@ -188,21 +188,22 @@ class Relay:
         response: intake_pb2.SubmitNotificationsResponse,
     ) -> None:
         """Verifies the nation's receipts, stores them for the gateway, and moves on."""
-        items = []
-        covered = 0
-        for signed in response.receipts:
-            receipt = self._verified_receipt(signed, stream, list(response.certificates))
-            covered = max(covered, receipt.last_sequence)
-            items.append(
-                (
-                    stream.municipality,
-                    intake_pb2.FollowReturnsResponse(
-                        national_receipt=signed, certificates=response.certificates
-                    ),
-                )
+        certificates = list(response.certificates)
+        receipts = [
+            self._verified_receipt(signed, stream, certificates) for signed in response.receipts
+        ]
+        items = [
+            (
+                stream.municipality,
+                intake_pb2.FollowReturnsResponse(
+                    national_receipt=signed, certificates=certificates
+                ),
             )
+            for signed in response.receipts
+        ]
+        covered = max((receipt.last_sequence for receipt in receipts), default=0)
         last = notification_pb2.Notification.FromString(run[-1].notification)
-        newest = notification_pb2.Receipt.FromString(response.receipts[-1].receipt)
+        newest = receipts[-1]
         if covered < last.sequence or (
             newest.last_sequence == last.sequence
             and newest.last_digest != notification_digest(run[-1].notification)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hsm.host_files import ceremony_files
+from hsm.host_files import HostFiles, ceremony_files, host_files, root_file
 from hsm.plan import SERVER_SOCKET, Prefecture, ProvisioningPlan
-from hsm.provision import HostFiles, host_files, provision, root_file, unattended_table
+from hsm.provision import provision, unattended_table
 from hsm.sealed_pins import open_sealed_pins
 from juki.custody.client import CustodyClient
 

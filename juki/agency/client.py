@@ -19,7 +19,7 @@ from juki.domain.four_items import FourItems
 from juki.domain.legal_basis import AffairReference, Field
 from juki.domain.outcome import Outcome
 from juki.rpc.channel import open_channel
-from juki.rpc.errors import raise_from_rpc
+from juki.rpc.errors import refusals_of_peer
 from juki.v1 import identification_pb2, lookup_pb2, lookup_pb2_grpc
 from juki.wire import four_items_to_proto
 
@@ -100,10 +100,8 @@ class AgencyClient:
             request.resident_record_code = key.digits
         else:
             request.four_items.CopyFrom(four_items_to_proto(key))
-        try:
+        with refusals_of_peer():
             response = self._stub.Lookup(request, timeout=self._timeout)
-        except grpc.RpcError as error:
-            raise_from_rpc(error)
         return _answers([response.result], response.withheld)
 
     def lookup_batch(self, purpose: Purpose, keys: Sequence[Key]) -> Answers:
@@ -123,10 +121,8 @@ class AgencyClient:
             by_number = kinds == {IndividualNumber}
             wanted = request.individual_numbers if by_number else request.resident_record_codes
             wanted.values.extend(int(key) for key in keys if not isinstance(key, FourItems))
-        try:
+        with refusals_of_peer():
             response = self._stub.BatchLookup(request, timeout=self._timeout)
-        except grpc.RpcError as error:
-            raise_from_rpc(error)
         return _answers(response.results, response.withheld)
 
     def _context(self, purpose: Purpose) -> lookup_pb2.LookupContext:

@@ -5,22 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from juki.config import Configuration
-
-
-class NationConfiguration(Configuration):
-    """Where the national server is."""
-
-    address: str
-    """Host and port."""
-
-    server_name: str
-    """DNS name in its certificate, for example `server.national.juki.example`."""
+from juki.server_config import PeerConfiguration
 
 
 class AgencyConfiguration(Configuration):
     """How a body reaches the national server, and as whom it asks there."""
 
-    nation: NationConfiguration
+    nation: PeerConfiguration
+    """Where the national server is."""
 
     custody_socket: Path
     """Socket of the body's own custody, which signs the TLS handshakes."""

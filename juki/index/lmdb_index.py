@@ -262,14 +262,7 @@ def _four_items_keys(
 ) -> Iterator[str]:
     """Under every name the person goes by; none where a disputed claim says the impossible."""
     try:
-        items = four_items_from_proto(
-            identification_pb2.FourItems(
-                name=information.name,
-                birth_date=information.birth_date,
-                sex=information.sex,
-                address=information.address,
-            )
-        )
+        items = four_items_from_proto(information)
     except InvalidValue:
         return
     for name in name_keys(items.name):

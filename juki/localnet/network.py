@@ -9,7 +9,8 @@ from typing import Self
 
 import grpc
 
-from hsm.provision import host_files, provision
+from hsm.host_files import host_files
+from hsm.provision import provision
 from juki.custody.client import CustodyClient
 from juki.custody.tls import channel_credentials
 from juki.localnet.plan import (

@@ -13,8 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from hsm.host_files import host_files, root_file
 from hsm.plan import SERVER_SOCKET, Prefecture, ProvisioningPlan
-from hsm.provision import host_files, root_file
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - memory-backed on every Linux
 _SERVER_PORTS: Final = range(15_000, 32_768)

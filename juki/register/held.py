@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
+from juki.domain.change import ChangeReason, RecordState
 from juki.domain.residency import Claim, Residency
+from juki.store.sealing import Sealer
 
 
 class HeldClaim:
@@ -50,3 +54,20 @@ class Person:
 def claim_place(ordinal: int, municipality: str, epoch: int, sequence: int) -> bytes:
     """The place that a claim's sealed information is bound to: row, column and version."""
     return b"claim.information|%d|%s|%d|%d" % (ordinal, municipality.encode(), epoch, sequence)
+
+
+def held_claim(row: Any, sealer: Sealer) -> HeldClaim:
+    """The claim of a row of the table `claim`; its information is opened when it is asked for."""
+    claim = Claim(
+        row.municipality,
+        RecordState(row.state),
+        row.entered_on,
+        ChangeReason(row.entered_by),
+        moved_from=row.moved_from,
+        deleted_on=row.deleted_on,
+        moved_to=row.moved_to,
+    )
+    place = claim_place(row.ordinal, row.municipality, row.epoch, row.sequence)
+    # Most changes replace the information: it is opened only where it is needed.
+    information = partial(sealer.open, bytes(row.information_sealed), place)
+    return HeldClaim(claim, row.epoch, row.sequence, information)

@@ -128,6 +128,7 @@ class NotificationIntake:
             self._settle_doubt()
             submission, committed = self._store(municipality, run)
             if committed is not None:
+                self._signers.stored(run.signers.values())
                 self._tell(committed)
         return submission
 

@@ -78,7 +78,7 @@ class SignerDirectory:
         return signer
 
     def store(self, connection: Connection, signers: Iterable[Signer]) -> None:
-        """Keeps the signers' certificates beside the evidence they signed."""
+        """Keeps the signers' certificates beside the evidence they signed; then call `stored`."""
         fresh = [one for one in signers if one.certificate not in self._stored]
         upsert(
             connection,
@@ -93,6 +93,10 @@ class SignerDirectory:
                 for signer in fresh
             ],
         )
+
+    def stored(self, signers: Iterable[Signer]) -> None:
+        """Says, after the commit, that these need not be stored again."""
+        self._stored.update(signer.certificate for signer in signers)
 
     def _verify(self, chain: list[bytes], identity: str) -> Signer:
         verified = verify_chain(chain, self._roots, self._clock(), identity)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from sqlalchemy import Engine, select
@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from juki.domain.residency import ResidencyStatus
 from juki.index.port import PersonState
 from juki.register import tables as t
-from juki.register.held import Person, claim_place
+from juki.register.held import HeldClaim, Person, held_claim
 from juki.store.sealing import Sealer
 
 _PAGE: Final = 2000
@@ -20,12 +20,7 @@ def state_of(person: Person) -> PersonState:
     """What the index is to know of a person after a commit."""
     residency = person.residency
     assert residency is not None, "a touched person has a residency"
-    if residency.status is ResidencyStatus.DISPUTED:
-        claimed = tuple(held.information for _, held in sorted(person.claims.items()))
-        return PersonState(person.ordinal, residency.status, b"", claimed)
-    return PersonState(
-        person.ordinal, residency.status, person.claims[residency.municipality].information
-    )
+    return _state(person.ordinal, residency.status, residency.municipality, person.claims)
 
 
 def all_states(engine: Engine, sealer: Sealer) -> Iterator[PersonState]:
@@ -38,19 +33,24 @@ def all_states(engine: Engine, sealer: Sealer) -> Iterator[PersonState]:
     while page := _page(engine, after):
         with engine.connect().execution_options(read_only=True) as connection:
             statement = select(t.claim).where(t.claim.c.ordinal.in_([o for o, _, _ in page]))
-            claims: dict[int, dict[str, bytes]] = {}
+            claims: dict[int, dict[str, HeldClaim]] = {}
             for row in connection.execute(statement):
-                place = claim_place(row.ordinal, row.municipality, row.epoch, row.sequence)
-                information = sealer.open(bytes(row.information_sealed), place)
-                claims.setdefault(row.ordinal, {})[row.municipality] = information
+                held = held_claim(row, sealer)
+                claims.setdefault(row.ordinal, {})[row.municipality] = held
+                # Each is opened, also those that do not speak: none may have been tampered with.
+                _ = held.information
         for ordinal, status, municipality in page:
-            held = claims[ordinal]
-            if status is ResidencyStatus.DISPUTED:
-                claimed = tuple(information for _, information in sorted(held.items()))
-                yield PersonState(ordinal, status, b"", claimed)
-            else:
-                yield PersonState(ordinal, status, held[municipality])
+            yield _state(ordinal, status, municipality, claims[ordinal])
         after = page[-1][0]
+
+
+def _state(
+    ordinal: int, status: ResidencyStatus, municipality: str, claims: Mapping[str, HeldClaim]
+) -> PersonState:
+    if status is ResidencyStatus.DISPUTED:
+        claimed = tuple(held.information for _, held in sorted(claims.items()))
+        return PersonState(ordinal, status, b"", claimed)
+    return PersonState(ordinal, status, claims[municipality].information)
 
 
 def _page(engine: Engine, after: int) -> list[tuple[int, ResidencyStatus, str]]:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from juki.domain.change import ChangeReason, RecordState
-from juki.domain.residency import Claim
 from juki.register import tables as t
-from juki.register.held import HeldClaim, Person, claim_place
+from juki.register.held import HeldClaim, Person, claim_place, held_claim
+from juki.store.chunks import chunks, select_by_key
 from juki.store.sealing import Sealer
 from juki.store.upsert import upsert
-
-_CHUNK = 500
 
 
 class CodeRegistry(Protocol):
@@ -75,10 +71,15 @@ class WorkingSet:
             self.allotted_to = self._registry.allotted(connection, codes)
             self.made_for = self._registry.generated(connection, numbers)
             self.replaced_by = self._registry.replaced(connection, former_numbers)
-        self._by_code = _ordinals(
-            connection, t.person_code, "code_blind", codes.union(self.made_for.values())
+        self._by_code = select_by_key(
+            connection,
+            t.person_code.c.code_blind,
+            t.person_code.c.ordinal,
+            codes.union(self.made_for.values()),
         )
-        self._by_number = _ordinals(connection, t.person_number, "number_blind", numbers)
+        self._by_number = select_by_key(
+            connection, t.person_number.c.number_blind, t.person_number.c.ordinal, numbers
+        )
         self._load_persons({*self._by_code.values(), *self._by_number.values()})
 
     def holder_of_code(self, code: bytes) -> Person | None:
@@ -160,14 +161,14 @@ class WorkingSet:
 
     def _load_persons(self, ordinals: set[int]) -> None:
         persons = self._persons
-        for chunk in _chunks(sorted(ordinals)):
+        for chunk in chunks(ordinals):
             for row in self._connection.execute(
                 select(t.claim).where(t.claim.c.ordinal.in_(chunk))
             ):
                 person = persons.get(row.ordinal)
                 if person is None:
                     person = persons[row.ordinal] = Person(row.ordinal)
-                person.claims[row.municipality] = _held(row, self._sealer)
+                person.claims[row.municipality] = held_claim(row, self._sealer)
             statement = select(t.residency.c.ordinal, t.residency.c.dispute_id).where(
                 t.residency.c.ordinal.in_(chunk), t.residency.c.dispute_id.is_not(None)
             )
@@ -192,33 +193,3 @@ class WorkingSet:
                 claim_place(ordinal, claim.municipality, held.epoch, held.sequence),
             ),
         }
-
-
-def _held(row: Any, sealer: Sealer) -> HeldClaim:
-    claim = Claim(
-        row.municipality,
-        RecordState(row.state),
-        row.entered_on,
-        ChangeReason(row.entered_by),
-        moved_from=row.moved_from,
-        deleted_on=row.deleted_on,
-        moved_to=row.moved_to,
-    )
-    place = claim_place(row.ordinal, row.municipality, row.epoch, row.sequence)
-    # Most changes replace the information: it is opened only where it is needed.
-    information = partial(sealer.open, bytes(row.information_sealed), place)
-    return HeldClaim(claim, row.epoch, row.sequence, information)
-
-
-def _chunks(values: list[Any]) -> list[list[Any]]:
-    return [values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK)]
-
-
-def _ordinals(
-    connection: Connection, table: Table, column: str, keys: set[bytes]
-) -> dict[bytes, int]:
-    found: dict[bytes, int] = {}
-    for chunk in _chunks(sorted(keys)):
-        statement = select(table.c[column], table.c.ordinal).where(table.c[column].in_(chunk))
-        found.update((bytes(blind), ordinal) for blind, ordinal in connection.execute(statement))
-    return found

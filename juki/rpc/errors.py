@@ -6,7 +6,8 @@ The status carries `ErrorInfo` (reason, domain, metadata), for broken field rule
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -205,6 +206,15 @@ def raise_from_rpc(error: grpc.RpcError) -> NoReturn:
     raise JukiError(
         Reason.INTERNAL, "the peer failed without a reason", {"code": refusal.code.name}
     ) from error
+
+
+@contextmanager
+def refusals_of_peer() -> Iterator[None]:
+    """Calls of a peer made within: its refusal is raised as `raise_from_rpc` does."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise_from_rpc(error)
 
 
 def _status_in(error: grpc.RpcError) -> status_pb2.Status:

@@ -11,7 +11,7 @@ import pkcs11
 import pytest
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, TokenFlag
 
-from hsm.provision import HostFiles
+from hsm.host_files import HostFiles
 from hsm.token import _log_in, _refuse_missing_mechanisms, load_module, required_mechanisms
 from juki.domain.errors import JukiError, Reason
 from tests.custody_fixtures import REPOSITORY, TrustDomain, running_custody, start_custody

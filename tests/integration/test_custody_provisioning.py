@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives import serialization
 from pkcs11 import Attribute, ObjectClass
 
 from hsm.certificates import chain_file, read_chain
+from hsm.host_files import host_files
 from hsm.plan import Host, Prefecture, ProvisioningPlan
 from hsm.profiles import SERVER_LEAF, TLS_CLIENT_PROFILE
-from hsm.provision import host_files, provision, provision_here
+from hsm.provision import provision, provision_here
 from hsm.token import load_module, open_token
 from juki.custody.port import ISSUING_AUTHORITY, SERVER_ISSUER, TLS_CLIENT
 from tests.custody_fixtures import TrustDomain

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from pkcs11 import Attribute
 
+from hsm.host_files import HostFiles
 from hsm.plan import AUTHORITY_SOCKET, SERVER_SOCKET
-from hsm.provision import HostFiles
 from hsm.token import _NEVER_LEAVES, open_token
 from juki.custody.client import CustodyClient
 from juki.custody.framing import LENGTH, MAXIMUM_FRAME_BYTES, frame, take_frames

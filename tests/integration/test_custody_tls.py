@@ -11,9 +11,9 @@ from typing import cast
 import grpc
 import pytest
 
+from hsm.host_files import HostFiles
 from hsm.plan import SERVER_SOCKET
 from hsm.profiles import SERVER_LEAF, TLS_CLIENT_PROFILE
-from hsm.provision import HostFiles
 from juki.custody.client import CustodyClient
 from juki.custody.port import SERVER_ISSUER, SIGNING, Custody
 from juki.custody.tls import channel_credentials, new_server_leaf, server_credentials
