@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,4 +44,15 @@ def upper_tiers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNetwo
         network.start_some([f"hsm/{host}" for host in hosts])
         network.start_some(["national"])
         network.start_some(["pref22"])
+        yield network
+
+
+@contextmanager
+def running_network(
+    directory: Path, prefectures: Mapping[str, tuple[str, ...]]
+) -> Iterator[LocalNetwork]:
+    """Every process of a network of these prefectures and municipalities, in `directory`."""
+    with LocalNetwork(NetworkPlan(directory, prefectures)) as network:
+        network.provision()
+        network.start()
         yield network

@@ -9,7 +9,6 @@ import pytest
 from juki.demo.checks import PensionBody
 from juki.demo.gateway import Register
 from juki.localnet.network import LocalNetwork
-from juki.localnet.plan import NetworkPlan
 from juki.v1 import (
     identification_pb2,
     lookup_pb2,
@@ -17,18 +16,17 @@ from juki.v1 import (
     register_pb2,
     register_pb2_grpc,
 )
-from tests.e2e.test_nothing_personal_at_rest import planted_birth
-from tests.network_fixtures import wait_until
+from tests.network_fixtures import running_network, wait_until
+from tests.planted_person import planted_birth
 
 FIRST, SECOND = "221309", "131016"
 
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNetwork]:
-    plan = NetworkPlan(tmp_path_factory.mktemp("network"), {"22": (FIRST,), "13": (SECOND,)})
-    with LocalNetwork(plan) as network:
-        network.provision()
-        network.start()
+    with running_network(
+        tmp_path_factory.mktemp("network"), {"22": (FIRST,), "13": (SECOND,)}
+    ) as network:
         yield network
 
 

@@ -16,10 +16,9 @@ from juki.audit.verify import verify
 from juki.demo.checks import NATIONAL_PENSION
 from juki.demo.gateway import Register
 from juki.localnet.network import LocalNetwork
-from juki.localnet.plan import NetworkPlan
 from juki.v1 import lookup_pb2, lookup_pb2_grpc
-from tests.e2e.test_nothing_personal_at_rest import planted_birth
-from tests.network_fixtures import wait_until
+from tests.network_fixtures import running_network, wait_until
+from tests.planted_person import planted_birth
 
 MUNICIPALITY = "221309"
 KILLS = 4
@@ -29,10 +28,7 @@ CALLERS = 4
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNetwork]:
-    plan = NetworkPlan(tmp_path_factory.mktemp("network"), {"22": (MUNICIPALITY,)})
-    with LocalNetwork(plan) as network:
-        network.provision()
-        network.start()
+    with running_network(tmp_path_factory.mktemp("network"), {"22": (MUNICIPALITY,)}) as network:
         yield network
 
 

@@ -16,16 +16,10 @@ import pytest
 from juki.demo.checks import PensionBody
 from juki.demo.gateway import Register
 from juki.localnet.network import LocalNetwork
-from juki.localnet.plan import NetworkPlan
-from juki.v1 import identification_pb2, register_pb2
-from tests.network_fixtures import wait_until
+from tests.network_fixtures import running_network, wait_until
+from tests.planted_person import MUNICIPALITY, NAME, READING, REMAINDER, TOWN, planted_birth
 
-NAME = "蠣崎　紫苑"
-READING = "カキザキ　シオン"
-TOWN = "幻想台九丁目"
-REMAINDER = "七七番地の四二"
 QUARANTINED_NAME = "鬼灯　露草"
-MUNICIPALITY = "221309"
 SECOND_MUNICIPALITY = "221007"
 
 
@@ -60,22 +54,6 @@ def files_with(directory: Path, plants: dict[str, str]) -> list[str]:
     ]
 
 
-def planted_birth() -> register_pb2.RegisterEvent:
-    event = register_pb2.RegisterEvent(
-        event_id="planted-1",
-        record_id="7777700001",
-        reason=identification_pb2.CHANGE_REASON_BIRTH,
-        event_date=identification_pb2.CalendarDate(year=2026, month=4, day=1),
-    )
-    items = event.four_items
-    items.name.written, items.name.reading = NAME, READING
-    items.birth_date.year, items.birth_date.month, items.birth_date.day = 2026, 4, 1
-    items.sex = identification_pb2.SEX_FEMALE
-    items.address.municipality = MUNICIPALITY
-    items.address.town, items.address.remainder = TOWN, REMAINDER
-    return event
-
-
 def drop_lines(folder: Path) -> None:
     """A drop file with a good line and one that is quarantined."""
     good = {
@@ -97,12 +75,9 @@ def drop_lines(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNetwork]:
-    plan = NetworkPlan(
+    with running_network(
         tmp_path_factory.mktemp("network"), {"22": (MUNICIPALITY, SECOND_MUNICIPALITY)}
-    )
-    with LocalNetwork(plan) as network:
-        network.provision()
-        network.start()
+    ) as network:
         yield network
 
 

@@ -12,10 +12,9 @@ import pytest
 
 from juki.demo.gateway import Register
 from juki.localnet.network import LocalNetwork
-from juki.localnet.plan import NetworkPlan
 from juki.v1 import register_pb2
-from tests.e2e.test_nothing_personal_at_rest import planted_birth
-from tests.network_fixtures import metric
+from tests.network_fixtures import metric, running_network
+from tests.planted_person import planted_birth
 
 MUNICIPALITY = "221309"
 GATEWAY = f"cs-{MUNICIPALITY}"
@@ -24,10 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNetwork]:
-    plan = NetworkPlan(tmp_path_factory.mktemp("network"), {"22": (MUNICIPALITY,)})
-    with LocalNetwork(plan) as network:
-        network.provision()
-        network.start()
+    with running_network(tmp_path_factory.mktemp("network"), {"22": (MUNICIPALITY,)}) as network:
         yield network
 
 

@@ -12,10 +12,9 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from juki.domain.errors import Reason
 from juki.localnet.network import LocalNetwork
-from juki.localnet.plan import NetworkPlan
 from juki.rpc.errors import details_of
 from juki.v1 import codes_pb2, health_pb2, health_pb2_grpc, intake_pb2, lookup_pb2, register_pb2
-from tests.network_fixtures import wait_until
+from tests.network_fixtures import running_network, wait_until
 
 LIMIT = 4 * 1024 * 1024
 SECRET = "鬼灯　露草"
@@ -76,10 +75,7 @@ def targets() -> list[Target]:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNetwork]:
-    plan = NetworkPlan(tmp_path_factory.mktemp("network"), {"22": ("221309",)})
-    with LocalNetwork(plan) as network:
-        network.provision()
-        network.start()
+    with running_network(tmp_path_factory.mktemp("network"), {"22": ("221309",)}) as network:
         yield network
 
 
