@@ -24,6 +24,8 @@ HEALTH_SERVICE = "grpc.health.v1.Health"
 REFLECTION_SERVICE = reflection.SERVICE_NAME
 EVERY_KIND: frozenset[IdentityKind] = frozenset(IdentityKind)
 MEBIBYTE = 1024 * 1024
+_RECEIVED_TIMES = 4
+"""Up to so many times the limit a message is received and refused with a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class ServerSettings:
     """`host:port`; port 0 takes a free one."""
     worker_threads: int = 16
     maximum_message_bytes: int = 4 * MEBIBYTE
-    """Larger requests are refused as MESSAGE_TOO_LARGE."""
+    """Larger requests are refused as MESSAGE_TOO_LARGE; above four times this by grpcio itself."""
     raw: frozenset[str] = frozenset()
     """Services, or `service/method`, whose handlers take unparsed bytes (the hot path)."""
     trust_domain: str = DEFAULT_TRUST_DOMAIN
@@ -126,8 +128,9 @@ def _bind(server: grpc.Server, address: str, credentials: grpc.ServerCredentials
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
-    # Above our own limit, so that ours is met first and answers with a reason.
-    receive_bytes = settings.maximum_message_bytes + MEBIBYTE
+    # Far above our own limit, so that ours is met first and answers with a reason. What is larger
+    # still is cut off by grpcio, RESOURCE_EXHAUSTED without one: memory is not anybody's to fill.
+    receive_bytes = _RECEIVED_TIMES * settings.maximum_message_bytes
     options = [
         ("grpc.max_receive_message_length", receive_bytes),
         ("grpc.max_send_message_length", -1),

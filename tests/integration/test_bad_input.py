@@ -121,12 +121,13 @@ def test_bytes_that_are_no_message_are_refused_with_a_reason(
         assert not any(part in str(error) for part in SECRET.split("\u3000"))
 
 
+@pytest.mark.parametrize("size", [LIMIT + 1, 2 * LIMIT, 4 * LIMIT - 16])
 @pytest.mark.parametrize("target", targets(), ids=str)
 def test_a_message_over_the_stated_limit_is_refused_with_a_reason(
-    network: LocalNetwork, target: Target
+    network: LocalNetwork, target: Target, size: int
 ) -> None:
-    # An unknown field of a well-formed message, a little over 4 MiB.
-    padding = bytes(LIMIT + 1)
+    # An unknown field of a well-formed message.
+    padding = bytes(size)
     length = len(padding)
     varint = bytearray()
     while length > 0x7F:
