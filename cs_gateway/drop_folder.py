@@ -206,13 +206,16 @@ class DropFolder:
 
     def _tell(self, path: Path, progress: DropProgress) -> None:
         """Writes the results, then removes the file; repeated after a crash in between."""
+        reasons_file = self._directory / "quarantine" / f"{path.name}.reasons.json"
         if progress.quarantined:
             reasons = [
                 {"line": number, "reason": reason}
                 for number, reason in self._store.reasons(progress.file_id)
             ]
-            quarantine = self._directory / "quarantine"
-            _write_durably(quarantine / f"{path.name}.reasons.json", reasons)
+            _write_durably(reasons_file, reasons)
+        else:
+            # Of an earlier file of this name, which has been dropped again, corrected.
+            reasons_file.unlink(missing_ok=True)
         _write_durably(
             self._directory / "acknowledged" / f"{path.name}.ack.json",
             {

@@ -141,6 +141,21 @@ def test_a_file_read_again_after_a_crash_makes_no_second_notification(folder: Fo
     assert folder.result("acknowledged/again.jsonl.ack.json")["accepted"] == 30
 
 
+def test_a_file_dropped_again_in_a_corrected_form_leaves_no_reasons_of_the_first(
+    folder: Folder,
+) -> None:
+    reasons = folder.directory / "quarantine" / "a.jsonl.reasons.json"
+    folder.drop("a.jsonl", line("e1", "r1"), line("e2", "r2", "NO_SUCH"))
+    folder.folder.take_in_all()
+    assert reasons.exists()
+    folder.drop("a.jsonl", line("e1", "r1"), line("e2", "r2"))
+    folder.folder.take_in_all()
+    ack = folder.result("acknowledged/a.jsonl.ack.json")
+    assert (ack["accepted"], ack["quarantined"]) == (2, 0)
+    assert not reasons.exists()
+    assert folder.issued() == 2
+
+
 def test_a_file_is_resumed_where_a_failure_of_custody_stopped_it(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
