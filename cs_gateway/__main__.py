@@ -94,7 +94,9 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
             now_microseconds,
         )
         gateway.watch(folder, config.drop_folder.poll_seconds)
-    monitor = HealthMonitor(gateway_probes(gateway.store, gateway.signer), registry=registry)
+    monitor = HealthMonitor(
+        gateway_probes(gateway.store, gateway.signer, gateway.writer), registry=registry
+    )
     server = JukiServer(
         ServerSettings(
             address=config.listen_address,

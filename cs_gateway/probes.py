@@ -10,12 +10,15 @@ from sqlalchemy import update
 from cs_gateway.signing import StreamSigner
 from cs_gateway.store import GatewayStore
 from cs_gateway.tables import GATEWAY_STATE
+from cs_gateway.writer import StreamWriter
 
 _DIGEST = hashlib.sha256(b"juki.health").digest()
 
 
-def gateway_probes(store: GatewayStore, signer: StreamSigner) -> Mapping[str, Callable[[], None]]:
-    """The probes `sign`, `write` and `read`; each raises when it does not work."""
+def gateway_probes(
+    store: GatewayStore, signer: StreamSigner, writer: StreamWriter
+) -> Mapping[str, Callable[[], None]]:
+    """The probes `sign`, `write`, `read` and `stream`; each raises when it does not work."""
 
     def sign() -> None:
         signer.sign([_DIGEST])
@@ -27,4 +30,4 @@ def gateway_probes(store: GatewayStore, signer: StreamSigner) -> Mapping[str, Ca
     def read() -> None:
         store.head()
 
-    return {"sign": sign, "write": write, "read": read}
+    return {"sign": sign, "write": write, "read": read, "stream": writer.check}

@@ -78,6 +78,12 @@ class StreamWriter:
         with self._lock:
             self._halted = reason
 
+    def check(self) -> None:
+        """Raises while every event is refused: a probe of health."""
+        with self._lock:
+            if self._halted is not None:
+                raise _behind(self._halted)
+
     def close(self) -> None:
         """Writes what was handed in, then ends the thread."""
         with self._lock:
@@ -100,7 +106,7 @@ class StreamWriter:
         with self._lock:
             if self._halted is not None:
                 self._pool.give_back(_codes(items))
-                raise JukiError(self._halted, "the gateway's stream is behind the prefecture's")
+                raise _behind(self._halted)
             if self._closed or self._waiting >= QUEUED_EVENTS:
                 self._pool.give_back(_codes(items))
                 raise JukiError(Reason.OVERLOADED, "the gateway takes in no more for now")
@@ -181,6 +187,10 @@ class StreamWriter:
         self._metrics.issued(len(written.outbox))
         self._progress.add_numbers_pending(group.pending_difference)
         self._progress.move(epoch=written.after.epoch, issued_through=written.after.sequence)
+
+
+def _behind(reason: Reason) -> JukiError:
+    return JukiError(reason, "the gateway's stream is behind the prefecture's")
 
 
 def _codes(

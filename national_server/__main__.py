@@ -82,7 +82,8 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     pseudonym_key, _ = open_data_key(engine, custody, KeyPurpose.PSEUDONYMS)
     audit = FileAuditLog(config.audit_directory, head_signing=_head_signing(custody))
     stack.callback(audit.close)
-    monitor = HealthMonitor(register_probes(engine, custody), registry=registry)
+    probes = register_probes(engine, custody) | {"audit": audit.check}
+    monitor = HealthMonitor(probes, registry=registry)
     server = JukiServer(
         ServerSettings(
             config.listen_address,

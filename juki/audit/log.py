@@ -122,6 +122,11 @@ class FileAuditLog:
         """Whether the head could not be signed or written when it was last tried."""
         return self._head is not None and self._head.failed
 
+    def check(self) -> None:
+        """Raises AuditUnavailable when nothing can be appended any more: a probe of health."""
+        if self._failure is not None or self._closed:
+            raise AuditUnavailable(self._failure or "the audit log is closed")
+
     def append(self, record: AuditRecord) -> AuditPosition:
         """Return once `record` is durable.
 

@@ -144,9 +144,12 @@ def test_a_restored_gateway_takes_in_nothing_before_its_new_epoch(restored: Rest
     with pytest.raises(JukiError) as refused:
         _take(restored.running, register_event("x1", "x1", ChangeReason.BIRTH))
     assert refused.value.reason is Reason.EPOCH_SUPERSEDED
+    with pytest.raises(JukiError):
+        restored.running.gateway.writer.check()  # a probe of health
     restored.running.stop()
     assert restored.new_epoch().epoch == 2
     restored.running.start()
+    restored.running.gateway.writer.check()
     [outcome] = _take(restored.running, register_event("x1", "x1", ChangeReason.BIRTH))
     assert (outcome.refusal, outcome.epoch) == (None, 2)
 
