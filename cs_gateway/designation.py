@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,9 +22,11 @@ _BATCH: Final = 500
 _IDLE_SECONDS: Final = 1.0
 _CALL_SECONDS: Final = 10.0
 _WRITE_SECONDS: Final = 60.0
-_COME_BACK: Final = frozenset(
-    {Reason.UPSTREAM_UNAVAILABLE, Reason.OVERLOADED, Reason.STORE_UNAVAILABLE, Reason.INTERNAL}
-)
+_REFUSED_AGAIN_AFTER_SECONDS: Final = 60.0
+"""When a code that the nation refused is asked for again: what it waited for may have come."""
+
+_OF_THE_CODE: Final = frozenset({Reason.CODE_NOT_ALLOTTED, Reason.INVALID_FIELD})
+"""Refusals that speak of a code; any other is the state of a neighbour, and passes."""
 
 
 class NumberDesignation:
@@ -48,16 +51,19 @@ class NumberDesignation:
         self._progress = progress
         self._after = b""
         self._refused: set[bytes] = set()
+        self._refused_at = 0.0
 
     def work(self) -> None:
         """Waits until numbers are pending, then designates a batch.
 
         Raises:
-            JukiError: UPSTREAM_UNAVAILABLE, CUSTODY_UNAVAILABLE or STORE_UNAVAILABLE.
+            JukiError: Why no number can be had now, whatever the code.
         """
         version, standing = self._progress.version, self._progress.standing
         if standing.numbers_pending <= len(self._refused):
             self._progress.wait(version, _IDLE_SECONDS)
+            if time.monotonic() - self._refused_at >= _REFUSED_AGAIN_AFTER_SECONDS:
+                self._refused.clear()
             return
         batch = self._store.residents_without_number(_BATCH, self._after)
         if not batch:
@@ -75,10 +81,11 @@ class NumberDesignation:
         try:
             numbers = self._upstream.generate_numbers(self._municipality, codes, _CALL_SECONDS)
         except JukiError as error:
-            if error.reason in _COME_BACK:
+            if error.reason not in _OF_THE_CODE:
                 raise
             if len(batch) == 1:
                 self._refused.add(batch[0].record_key)
+                self._refused_at = time.monotonic()
                 _LOG.error("number_refused", reason=error.reason.value)
                 return
             half = len(batch) // 2

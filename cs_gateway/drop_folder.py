@@ -40,6 +40,7 @@ MAX_LINES: Final = 1_000_000
 _FILE_WAITS: Final = frozenset(
     {
         Reason.CODE_POOL_EMPTY,
+        Reason.GRANTS_NOT_CONFIRMED,
         Reason.UPSTREAM_UNAVAILABLE,
         Reason.OVERLOADED,
         Reason.CUSTODY_UNAVAILABLE,

@@ -17,6 +17,8 @@ from juki.v1 import intake_pb2, notification_pb2
 
 _LOG: Final = structlog.get_logger(__name__)
 _IDLE_SECONDS: Final = 1.0
+_HEAD_CHECK_MICROSECONDS: Final = 10_000_000
+"""How often an idle gateway asks what the prefecture holds, which may have been restored."""
 
 
 class Relay:
@@ -51,7 +53,7 @@ class Relay:
         self._epoch = standing.prefecture_epoch
         self._sequence = standing.prefecture_through
         self._certificates_sent: list[bytes] = []
-        self._head_checked = False
+        self._head_checked_at: int | None = None
         self._oldest_issued_at: int | None = None
         metrics.oldest_unacknowledged.set_function(self._age_of_oldest)
 
@@ -59,7 +61,8 @@ class Relay:
         """Makes sure that the prefecture holds no more of the stream than was issued here.
 
         It does after this gateway was restored from a backup: then a new epoch must be started
-        (`cs_gateway.epoch`) before another event is taken in.
+        (`cs_gateway.epoch`) before another event is taken in. Where it holds less than it
+        receipted, the prefecture was restored, and is sent the rest again.
 
         Raises:
             JukiError: EPOCH_SUPERSEDED, and the stream is halted; UPSTREAM_UNAVAILABLE.
@@ -76,7 +79,9 @@ class Relay:
             raise JukiError(
                 Reason.EPOCH_SUPERSEDED, "the prefecture holds more than this gateway issued"
             )
-        self._head_checked = True
+        self._head_checked_at = self._clock()
+        if (held.epoch, held.sequence) < (self._epoch, self._sequence):
+            self._go_back(max(held.epoch, 1), held.sequence)
 
     def work(self) -> None:
         """Sends the next run and stores its receipts; returns at once or within a second.
@@ -84,13 +89,16 @@ class Relay:
         Raises:
             JukiError: The run could not be handed over; the next round tries again.
         """
-        if not self._head_checked:
+        checked_at = self._head_checked_at
+        if checked_at is None:
             self.check_head()
         version = self._progress.version
         run = self._outbox.run_after(self._epoch, self._sequence)
         if run is None:
             self._oldest_issued_at = None
             self._progress.wait(version, _IDLE_SECONDS)
+            if checked_at is not None and self._clock() - checked_at >= _HEAD_CHECK_MICROSECONDS:
+                self.check_head()
             return
         self._oldest_issued_at = run.oldest_issued_at
         try:
@@ -172,16 +180,21 @@ class Relay:
             )
         if (epoch, sequence - 1) == (self._epoch, self._sequence):
             raise gap
-        if (epoch, sequence - 1) < (standing.prefecture_epoch, standing.prefecture_through):
+        self._go_back(epoch, sequence - 1)
+
+    def _go_back(self, epoch: int, sequence: int) -> None:
+        """The next run follows this place of the stream."""
+        standing = self._progress.standing
+        if (epoch, sequence) < (standing.prefecture_epoch, standing.prefecture_through):
             _LOG.critical(
                 "prefecture_has_lost_notifications",
-                expected_epoch=epoch,
-                expected_sequence=sequence,
+                held_epoch=epoch,
+                held_through=sequence,
                 acknowledged_epoch=standing.prefecture_epoch,
                 acknowledged_through=standing.prefecture_through,
             )
             self._metrics.lost_upstream.inc()
-        self._epoch, self._sequence = epoch, sequence - 1
+        self._epoch, self._sequence = epoch, sequence
 
     def _age_of_oldest(self) -> float:
         issued_at = self._oldest_issued_at

@@ -15,7 +15,7 @@ from juki.audit.log import FileAuditLog
 from juki.audit.pseudonym import Pseudonymiser
 from juki.custody.client import CustodyClient
 from juki.custody.port import INDIVIDUAL_NUMBER, SIGNING, Custody
-from juki.custody.roots import Roots, load_roots
+from juki.custody.roots import load_roots
 from juki.custody.tls import server_credentials
 from juki.custody.verify import fingerprint
 from juki.index.lmdb_index import LmdbIndex
@@ -31,7 +31,7 @@ from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
 from juki.register.states import all_states, state_of
 from juki.rpc.health import HealthMonitor
-from juki.rpc.identity import IdentityKind
+from juki.rpc.identity import Identity, IdentityKind
 from juki.rpc.names import gateway_identity, national_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
@@ -40,8 +40,10 @@ from juki.store.sealing import Sealer
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
 from national_server.callers import check_caller, recipient
 from national_server.code_pool import CodePool
-from national_server.codes_service import CodeServicer, NationalCodeRegistry
+from national_server.codes_service import CodeServicer, GrantServicer, NationalCodeRegistry
 from national_server.config import NationalConfiguration
+from national_server.confirmations import Confirmations
+from national_server.grants import GrantBook
 from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
 from national_server.numbers import NumberMaker
 from national_server.reports import GovernorReports
@@ -60,9 +62,11 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     migrate(engine, "national")
     sealer = open_sealer(engine, custody)
     returns = ReturnBox(engine)
+    signers = SignerDirectory(roots.der, lambda: datetime.datetime.now(datetime.UTC))
+    signers.load(engine)
     intake = _intake(
         config=config,
-        roots=roots,
+        signers=signers,
         custody=custody,
         engine=engine,
         sealer=sealer,
@@ -79,6 +83,12 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
             returns.wake()
 
     intake.on_commit(follow)
+    confirmations = Confirmations(engine, registry)
+
+    def check_confirmed_caller(identity: Identity, municipality: str) -> None:
+        check_caller(identity, municipality)
+        confirmations.require(recipient(identity))
+
     pseudonym_key, _ = open_data_key(engine, custody, KeyPurpose.PSEUDONYMS)
     audit = FileAuditLog(config.audit_directory, head_signing=_head_signing(custody))
     stack.callback(audit.close)
@@ -95,6 +105,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         {
             "juki.v1.NotificationIntakeService": PREFECTURES,
             "juki.v1.CodeService": PREFECTURES,
+            "juki.v1.GrantService": PREFECTURES,
             LOOKUP_SERVICE: CALLERS,
             HEALTH_REPORT_SERVICE: EVERY_KIND,
         },
@@ -108,17 +119,32 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
             sealer=sealer,
             returns=returns,
             metrics=IntakeMetrics(registry),
-            check_caller=check_caller,
+            check_caller=check_confirmed_caller,
             recipient_of=recipient,
         ),
         server.grpc_server,
     )
+    grants = GrantBook(
+        engine=engine,
+        sealer=sealer,
+        custody=custody,
+        signers=signers,
+        identity=national_identity(config.trust_domain),
+        registry=registry,
+    )
+    codes_pb2_grpc.add_GrantServiceServicer_to_server(
+        GrantServicer(grants, confirmations), server.grpc_server
+    )
     codes_pb2_grpc.add_CodeServiceServicer_to_server(
         CodeServicer(
-            CodePool(engine, sealer, custody.random),
-            NumberMaker(engine, sealer, lambda messages: custody.mac(INDIVIDUAL_NUMBER, messages)),
-            check_caller,
-            registry,
+            pool=CodePool(engine, sealer, custody.random),
+            numbers=NumberMaker(
+                engine, sealer, lambda messages: custody.mac(INDIVIDUAL_NUMBER, messages)
+            ),
+            grants=grants,
+            confirmations=confirmations,
+            check_caller=check_caller,
+            registry=registry,
         ),
         server.grpc_server,
     )
@@ -136,14 +162,12 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
 def _intake(
     *,
     config: NationalConfiguration,
-    roots: Roots,
+    signers: SignerDirectory,
     custody: Custody,
     engine: Engine,
     sealer: Sealer,
     returns: ReturnBox,
 ) -> NotificationIntake:
-    signers = SignerDirectory(roots.der, lambda: datetime.datetime.now(datetime.UTC))
-    signers.load(engine)
     return NotificationIntake(
         engine=engine,
         sealer=sealer,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import numpy as np
@@ -25,6 +25,14 @@ _FAIR: Final = 2**64 // _CODES * _CODES
 _DRAW_BYTES: Final = 65536
 
 
+Within = Callable[[Connection], None]
+"""Something to do inside the transaction that gives codes or numbers out."""
+
+
+def nothing_else(_connection: Connection) -> None:
+    """Nothing beside the codes or numbers themselves."""
+
+
 class CodePool:
     """The nation's allotments, kept durably; the same request gives the same codes."""
 
@@ -35,33 +43,25 @@ class CodePool:
         self._random = random
         self._lock = threading.Lock()
 
-    def allot(self, municipality: str, request_id: str, count: int) -> list[ResidentRecordCode]:
+    def allot(
+        self, municipality: str, request_id: str, count: int, within: Within = nothing_else
+    ) -> list[ResidentRecordCode]:
         """`count` codes for the municipality, none of which was ever allotted before.
+
+        `within` is called inside the transaction, also where the codes were allotted before.
 
         Raises:
             JukiError: REQUEST_ID_REUSED when the id was used with another count.
         """
         with self._lock, self._engine.begin() as connection:
+            within(connection)
             held = self._held(connection, municipality, request_id, count)
             if held is not None:
                 return held
             codes = self._draw_unused(connection, count)
-            values = [int(code) for code in codes]
-            connection.execute(
-                insert(t.allotment).values(
-                    municipality=municipality,
-                    request_id=request_id,
-                    count=count,
-                    codes_sealed=self._sealer.seal(
-                        np.array(values, dtype="<u8").tobytes(), _place(municipality, request_id)
-                    ),
-                    allotted_at=now_microseconds(),
-                )
-            )
-            connection.execute(
-                insert(t.allotted_code),
-                [{"code_blind": self._blind(code), "municipality": municipality} for code in codes],
-            )
+            blinds = [_blind(self._sealer, code) for code in codes]
+            _keep_allotment(connection, self._sealer, municipality, request_id, codes)
+            _keep_codes(connection, municipality, blinds)
             return codes
 
     def _held(
@@ -91,13 +91,33 @@ class CodePool:
                 if value < _FAIR:
                     body = int(value) % _CODES
                     drawn[body] = ResidentRecordCode.from_body(body)
-            blinds = {self._blind(code): body for body, code in drawn.items()}
+            blinds = {_blind(self._sealer, code): body for body, code in drawn.items()}
             for taken in select_allotted(connection, blinds):
                 del drawn[blinds[taken]]
         return list(drawn.values())
 
-    def _blind(self, code: ResidentRecordCode) -> bytes:
-        return self._sealer.blind("code", code.digits)
+
+def restore_allotment(
+    connection: Connection,
+    sealer: Sealer,
+    municipality: str,
+    request_id: str,
+    codes: Sequence[ResidentRecordCode],
+) -> int:
+    """Takes in an allotment that a restored database may lack.
+
+    Gives how many of its codes were allotted to another municipality since: those stay its own.
+    """
+    blinds = [_blind(sealer, code) for code in codes]
+    owners = municipality_of_codes(connection, blinds)
+    table = t.allotment
+    held = select(table.c.count).where(
+        table.c.municipality == municipality, table.c.request_id == request_id
+    )
+    if connection.scalar(held) is None:
+        _keep_allotment(connection, sealer, municipality, request_id, codes)
+    _keep_codes(connection, municipality, [blind for blind in blinds if blind not in owners])
+    return sum(owner != municipality for owner in owners.values())
 
 
 def select_allotted(connection: Connection, code_blinds: Collection[bytes]) -> set[bytes]:
@@ -111,6 +131,35 @@ def municipality_of_codes(
     """The municipality that each of the codes was allotted to; unknown codes are left out."""
     table = t.allotted_code
     return select_by_key(connection, table.c.code_blind, table.c.municipality, code_blinds)
+
+
+def _blind(sealer: Sealer, code: ResidentRecordCode) -> bytes:
+    return sealer.blind("code", code.digits)
+
+
+def _keep_allotment(
+    connection: Connection,
+    sealer: Sealer,
+    municipality: str,
+    request_id: str,
+    codes: Sequence[ResidentRecordCode],
+) -> None:
+    packed = np.array([int(code) for code in codes], dtype="<u8").tobytes()
+    connection.execute(
+        insert(t.allotment).values(
+            municipality=municipality,
+            request_id=request_id,
+            count=len(codes),
+            codes_sealed=sealer.seal(packed, _place(municipality, request_id)),
+            allotted_at=now_microseconds(),
+        )
+    )
+
+
+def _keep_codes(connection: Connection, municipality: str, code_blinds: Sequence[bytes]) -> None:
+    if code_blinds:
+        rows = [{"code_blind": blind, "municipality": municipality} for blind in code_blinds]
+        connection.execute(insert(t.allotted_code), rows)
 
 
 def _place(municipality: str, request_id: str) -> bytes:

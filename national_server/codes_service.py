@@ -12,7 +12,10 @@ from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.rpc.call import current_identity
 from juki.rpc.identity import Identity
 from juki.v1 import codes_pb2, codes_pb2_grpc
+from national_server.callers import recipient
 from national_server.code_pool import CodePool, municipality_of_codes
+from national_server.confirmations import Confirmations
+from national_server.grants import GrantBook, Serial
 from national_server.number_registry import generated_codes, replacements
 from national_server.numbers import NumberMaker
 
@@ -38,13 +41,18 @@ class CodeServicer(codes_pb2_grpc.CodeServiceServicer):
 
     def __init__(
         self,
+        *,
         pool: CodePool,
         numbers: NumberMaker,
+        grants: GrantBook,
+        confirmations: Confirmations,
         check_caller: Callable[[Identity, str], None],
         registry: CollectorRegistry,
     ) -> None:
         self._pool = pool
         self._numbers = numbers
+        self._grants = grants
+        self._confirmations = confirmations
         self._check_caller = check_caller
         self._allotted = Counter(
             "juki_codes_allotted_total", "Resident record codes allotted.", registry=registry
@@ -64,33 +72,87 @@ class CodeServicer(codes_pb2_grpc.CodeServiceServicer):
         self, request: codes_pb2.AllotCodesRequest, context: grpc.ServicerContext
     ) -> codes_pb2.AllotCodesResponse:
         """Codes for one municipality; the same request id gives the same codes."""
-        self._check_caller(current_identity(), request.municipality)
-        codes = self._pool.allot(request.municipality, request.request_id, request.count)
+        serial = self._begin(request.municipality)
+        self._confirmations.require_everyone()
+        codes = self._pool.allot(
+            request.municipality, request.request_id, request.count, serial.take
+        )
         self._allotted.inc(len(codes))
-        return codes_pb2.AllotCodesResponse(resident_record_codes=[int(code) for code in codes])
+        return codes_pb2.AllotCodesResponse(
+            resident_record_codes=[int(code) for code in codes],
+            grant=self._grants.signed(
+                serial, request.municipality, request_id=request.request_id, codes=codes
+            ),
+            certificates=self._grants.certificates,
+        )
 
     def GenerateIndividualNumbers(  # noqa: N802
         self, request: codes_pb2.GenerateIndividualNumbersRequest, context: grpc.ServicerContext
     ) -> codes_pb2.GenerateIndividualNumbersResponse:
         """Numbers for codes of one municipality, in the order of the codes."""
-        self._check_caller(current_identity(), request.municipality)
+        serial = self._begin(request.municipality)
         codes = [ResidentRecordCode.from_int(value) for value in request.resident_record_codes]
-        numbers = self._numbers.make(request.municipality, codes)
+        numbers = self._numbers.make(request.municipality, codes, serial.take)
         self._made.inc(len(numbers))
         return codes_pb2.GenerateIndividualNumbersResponse(
-            individual_numbers=[int(number) for number in numbers]
+            individual_numbers=[int(number) for number in numbers],
+            grant=self._grants.signed(
+                serial, request.municipality, numbers=dict(zip(codes, numbers, strict=True))
+            ),
+            certificates=self._grants.certificates,
         )
 
     def RemakeIndividualNumber(  # noqa: N802
         self, request: codes_pb2.RemakeIndividualNumberRequest, context: grpc.ServicerContext
     ) -> codes_pb2.RemakeIndividualNumberResponse:
         """Another number for one that may have leaked."""
-        self._check_caller(current_identity(), request.municipality)
+        serial = self._begin(request.municipality)
+        code = ResidentRecordCode.from_int(request.resident_record_code)
+        former = IndividualNumber.from_int(request.former_individual_number)
         number = self._numbers.remake(
-            request.municipality,
-            request.request_id,
-            ResidentRecordCode.from_int(request.resident_record_code),
-            IndividualNumber.from_int(request.former_individual_number),
+            request.municipality, request.request_id, code, former, serial.take
         )
         self._remade.inc()
-        return codes_pb2.RemakeIndividualNumberResponse(individual_number=int(number))
+        return codes_pb2.RemakeIndividualNumberResponse(
+            individual_number=int(number),
+            grant=self._grants.signed(
+                serial,
+                request.municipality,
+                request_id=request.request_id,
+                numbers={code: number},
+                former=former,
+            ),
+            certificates=self._grants.certificates,
+        )
+
+    def _begin(self, municipality: str) -> Serial:
+        """Checks the caller and that it may be given something; the serial of what it is given."""
+        identity = current_identity()
+        self._check_caller(identity, municipality)
+        prefecture = recipient(identity)
+        self._confirmations.require(prefecture)
+        return Serial(prefecture)
+
+
+class GrantServicer(codes_pb2_grpc.GrantServiceServicer):
+    """Served to the prefectural servers, each for the grants given through it."""
+
+    def __init__(self, grants: GrantBook, confirmations: Confirmations) -> None:
+        self._grants = grants
+        self._confirmations = confirmations
+
+    def ConfirmGrants(  # noqa: N802
+        self, request: codes_pb2.ConfirmGrantsRequest, context: grpc.ServicerContext
+    ) -> codes_pb2.ConfirmGrantsResponse:
+        """Takes back what was lost; once nothing is, the prefecture is confirmed."""
+        prefecture = recipient(current_identity())
+        if request.grants:
+            self._grants.take_back(prefecture, request.grants, request.certificates)
+        highest = self._grants.highest(prefecture)
+        if highest < request.highest_serial:
+            self._confirmations.lost(prefecture)
+        else:
+            self._confirmations.confirmed(prefecture)
+        return codes_pb2.ConfirmGrantsResponse(
+            highest_serial=highest, awaited_prefectures=self._confirmations.awaited_for_intake()
+        )

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, func, insert, select
 
 from juki.domain.change import RecordState
-from juki.domain.codes import IndividualNumber
+from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.domain.errors import JukiError, Reason
 from juki.store.chunks import chunks, select_by_key
 from juki.store.engine import now_microseconds
@@ -106,6 +106,80 @@ def keep_numbers(
             for code_blind, number in numbers.items()
         ],
     )
+
+
+def keep_replacement(connection: Connection, former_blind: bytes, number_blind: bytes) -> None:
+    """Stores that the former number was replaced, once and for good."""
+    connection.execute(
+        insert(t.number_remake).values(
+            former_blind=former_blind, number_blind=number_blind, remade_at=now_microseconds()
+        )
+    )
+
+
+def keep_request(
+    connection: Connection,
+    municipality: str,
+    request_id: str,
+    code_blind: bytes,
+    former_blind: bytes,
+) -> None:
+    """Binds the request id to its person and number, in the transaction of the answer.
+
+    Raises:
+        JukiError: REQUEST_ID_REUSED when it is bound to others.
+    """
+    table = t.remake_request
+    row = connection.execute(
+        select(table.c.code_blind, table.c.former_blind).where(
+            table.c.municipality == municipality, table.c.request_id == request_id
+        )
+    ).first()
+    if row is None:
+        connection.execute(
+            insert(table).values(
+                municipality=municipality,
+                request_id=request_id,
+                code_blind=code_blind,
+                former_blind=former_blind,
+            )
+        )
+    elif (bytes(row.code_blind), bytes(row.former_blind)) != (code_blind, former_blind):
+        raise JukiError(Reason.REQUEST_ID_REUSED, "the request id was used for another number")
+
+
+def restore_number(
+    connection: Connection,
+    sealer: Sealer,
+    *,
+    code: ResidentRecordCode,
+    number: IndividualNumber,
+    former: IndividualNumber | None,
+    municipality: str,
+    request_id: str,
+) -> bool:
+    """Takes in a number that a restored database may lack; `former` is the one it replaced.
+
+    False where the number was made for another code since, or the former one was replaced by
+    another: what stands here stays.
+    """
+    code_blind = sealer.blind("code", code.digits)
+    number_blind = sealer.blind("number", number.digits)
+    made_for = generated_codes(connection, {number_blind}).get(number_blind)
+    if made_for is None:
+        held = newest_numbers(connection, sealer, [code_blind])
+        generation = next_generation(connection, code_blind) if held else 0
+        keep_numbers(connection, sealer, {code_blind: number}, generation)
+    elif made_for != code_blind:
+        return False
+    if former is None:
+        return True
+    former_blind = sealer.blind("number", former.digits)
+    replaced_by = replacements(connection, {former_blind}).get(former_blind)
+    if replaced_by is None:
+        keep_request(connection, municipality, request_id, code_blind, former_blind)
+        keep_replacement(connection, former_blind, number_blind)
+    return replaced_by in {None, number_blind}
 
 
 def generated_codes(connection: Connection, number_blinds: Collection[bytes]) -> dict[bytes, bytes]:

@@ -22,18 +22,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine
 
 from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.domain.errors import JukiError, Reason
-from juki.store.engine import now_microseconds
 from juki.store.sealing import Sealer
-from national_server import tables as t
+from national_server.code_pool import Within, nothing_else
 from national_server.number_registry import (
     check_own,
     generated_codes,
     is_persons,
     keep_numbers,
+    keep_replacement,
+    keep_request,
     lock_registry,
     newest_numbers,
     next_generation,
@@ -76,9 +77,14 @@ class NumberMaker:
         self._lock = threading.Lock()
 
     def make(
-        self, municipality: str, codes: Sequence[ResidentRecordCode]
+        self,
+        municipality: str,
+        codes: Sequence[ResidentRecordCode],
+        within: Within = nothing_else,
     ) -> list[IndividualNumber]:
         """The number of each code, made now or before; the newest where one was re-made.
+
+        `within` is called inside the transaction.
 
         Raises:
             JukiError: CODE_NOT_ALLOTTED unless each code was allotted to the municipality or
@@ -86,6 +92,7 @@ class NumberMaker:
         """
         blinds = [self._sealer.blind("code", code.digits) for code in codes]
         with self._transaction() as connection:
+            within(connection)
             check_own(connection, municipality, blinds)
             numbers = newest_numbers(connection, self._sealer, blinds)
             missing = {b: c for b, c in zip(blinds, codes, strict=True) if b not in numbers}
@@ -100,6 +107,7 @@ class NumberMaker:
         request_id: str,
         code: ResidentRecordCode,
         former: IndividualNumber,
+        within: Within = nothing_else,
     ) -> IndividualNumber:
         """The number that replaces `former`, which may have leaked; made now or before.
 
@@ -113,8 +121,9 @@ class NumberMaker:
         code_blind = self._sealer.blind("code", code.digits)
         former_blind = self._sealer.blind("number", former.digits)
         with self._transaction() as connection:
+            within(connection)
             check_own(connection, municipality, [code_blind])
-            _keep_request(connection, municipality, request_id, code_blind, former_blind)
+            keep_request(connection, municipality, request_id, code_blind, former_blind)
             if not is_persons(connection, former_blind, code_blind):
                 raise JukiError(
                     Reason.RECORD_NOT_FOUND, "the former number is not that of the code's person"
@@ -125,13 +134,8 @@ class NumberMaker:
             made = self._convert(connection, {code_blind: code})
             self._keep(connection, made, next_generation(connection, code_blind))
             number = made[code_blind]
-            connection.execute(
-                insert(t.number_remake).values(
-                    former_blind=former_blind,
-                    number_blind=self._sealer.blind("number", number.digits),
-                    remade_at=now_microseconds(),
-                )
-            )
+            number_blind = self._sealer.blind("number", number.digits)
+            keep_replacement(connection, former_blind, number_blind)
         return number
 
     @contextmanager
@@ -178,30 +182,3 @@ class NumberMaker:
         self, connection: Connection, made: dict[bytes, IndividualNumber], generation: int
     ) -> None:
         keep_numbers(connection, self._sealer, made, generation)
-
-
-def _keep_request(
-    connection: Connection,
-    municipality: str,
-    request_id: str,
-    code_blind: bytes,
-    former_blind: bytes,
-) -> None:
-    """Binds the request id to its person and number, in the transaction of the answer."""
-    table = t.remake_request
-    row = connection.execute(
-        select(table.c.code_blind, table.c.former_blind).where(
-            table.c.municipality == municipality, table.c.request_id == request_id
-        )
-    ).first()
-    if row is None:
-        connection.execute(
-            insert(table).values(
-                municipality=municipality,
-                request_id=request_id,
-                code_blind=code_blind,
-                former_blind=former_blind,
-            )
-        )
-    elif (bytes(row.code_blind), bytes(row.former_blind)) != (code_blind, former_blind):
-        raise JukiError(Reason.REQUEST_ID_REUSED, "the request id was used for another number")

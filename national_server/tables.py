@@ -59,3 +59,11 @@ remake_request = Table(
     Column("code_blind", LargeBinary, nullable=False),
     Column("former_blind", LargeBinary, nullable=False),
 )
+
+grant_serial = Table(
+    "grant_serial",
+    metadata,
+    Column("prefecture", String(2), primary_key=True),
+    # Of the last grant given through this prefecture.
+    Column("serial", BIG, nullable=False),
+)

@@ -32,6 +32,7 @@ from juki.worker import Worker
 from pref_server.callers import PrefecturalCallers
 from pref_server.codes import CodeForwarder
 from pref_server.config import PrefecturalConfiguration
+from pref_server.grants import GrantKeeper
 from pref_server.relay import Relay, RelayMetrics
 from pref_server.returns import ReturnsFollower
 
@@ -70,6 +71,14 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
     )
     stack.callback(channel.close)
     nation = intake_pb2_grpc.NotificationIntakeServiceStub(channel)
+    grants = GrantKeeper(
+        engine=engine,
+        sealer=sealer,
+        nation=codes_pb2_grpc.GrantServiceStub(channel),
+        nation_identity=national_identity(config.trust_domain),
+        prefecture=config.prefecture,
+        signers=signers,
+    )
     relay = Relay(
         engine=engine,
         sealer=sealer,
@@ -77,6 +86,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         nation_identity=national_identity(config.trust_domain),
         signers=signers,
         returns=returns,
+        confirm_grants=grants.confirm,
         metrics=RelayMetrics(registry),
     )
     intake.on_commit(lambda committed: relay.wake())
@@ -112,11 +122,13 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         server.grpc_server,
     )
     codes_pb2_grpc.add_CodeServiceServicer_to_server(
-        CodeForwarder(codes_pb2_grpc.CodeServiceStub(channel), callers.check), server.grpc_server
+        CodeForwarder(codes_pb2_grpc.CodeServiceStub(channel), grants, callers.check),
+        server.grpc_server,
     )
     for worker in (
         Worker("relay", relay.work, wake=relay.wake, failed=relay.failed),
         Worker("returns", follower.work, wake=follower.cut),
+        Worker("grants", grants.work, wake=grants.wake),
     ):
         worker.start()
         stack.callback(worker.close)

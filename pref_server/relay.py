@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,8 +18,8 @@ from juki.domain.errors import JukiError, Reason
 from juki.register import tables as t
 from juki.register.archive import read_run
 from juki.register.returns import ReturnBox
-from juki.register.signers import SignerDirectory, check_signature, split_der
-from juki.rpc.errors import details_of, raise_from_rpc
+from juki.register.signers import SignerDirectory, check_signature, stored_certificates
+from juki.rpc.errors import details_of, raise_from_rpc, refusals_of_peer
 from juki.rpc.reasons import reason_of_number
 from juki.store.sealing import Sealer
 from juki.v1 import intake_pb2, intake_pb2_grpc, notification_pb2
@@ -26,6 +27,12 @@ from juki.v1 import intake_pb2, intake_pb2_grpc, notification_pb2
 _RUN: Final = 500
 _CALL_SECONDS: Final = 30.0
 _IDLE_SECONDS: Final = 1.0
+_HEAD_CHECK_SECONDS: Final = 10.0
+"""How often an idle relay asks what the nation holds, which may have been restored."""
+
+_RELAYED: Final = select(
+    t.stream.c.municipality, t.stream.c.relayed_epoch, t.stream.c.relayed_sequence
+)
 
 log = structlog.get_logger(__name__)
 
@@ -73,17 +80,21 @@ class Relay:
         nation_identity: str,
         signers: SignerDirectory,
         returns: ReturnBox,
+        confirm_grants: Callable[[], None],
         metrics: RelayMetrics,
     ) -> None:
+        """`confirm_grants` tells the nation what the prefecture holds of its grants."""
         self._engine = engine
         self._sealer = sealer
         self._nation = nation
         self._nation_identity = nation_identity
         self._signers = signers
         self._returns = returns
+        self._confirm_grants = confirm_grants
         self._metrics = metrics
         self._wake = threading.Event()
         self._presented: set[bytes] = set()
+        self._heads_checked_at = -_HEAD_CHECK_SECONDS
 
     def wake(self) -> None:
         """Says that something new is stored, or that the worker is to end."""
@@ -113,14 +124,16 @@ class Relay:
                 failed = failed or error
         if failed is not None:
             raise failed
-        if not pending:
+        if pending:
+            return
+        if time.monotonic() - self._heads_checked_at >= _HEAD_CHECK_SECONDS:
+            self._check_heads()
+        else:
             self._wake.wait(_IDLE_SECONDS)
 
     def _pending(self) -> list[_Pending]:
         table = t.stream
-        statement = select(
-            table.c.municipality, table.c.relayed_epoch, table.c.relayed_sequence
-        ).where(
+        statement = _RELAYED.where(
             or_(
                 table.c.relayed_epoch != table.c.epoch,
                 table.c.relayed_sequence != table.c.sequence,
@@ -128,6 +141,24 @@ class Relay:
         )
         with self._engine.connect().execution_options(read_only=True) as connection:
             return [_Pending(*row) for row in connection.execute(statement)]
+
+    def _check_heads(self) -> None:
+        """Sends again, of each stream, what the nation receipted and holds no longer."""
+        with self._engine.connect().execution_options(read_only=True) as connection:
+            streams = [_Pending(*row) for row in connection.execute(_RELAYED)]
+        for stream in streams:
+            request = intake_pb2.GetStreamHeadRequest(municipality=stream.municipality)
+            try:
+                with refusals_of_peer():
+                    head = self._nation.GetStreamHead(request, timeout=_CALL_SECONDS)
+            except JukiError as error:
+                if error.reason is not Reason.GRANTS_NOT_CONFIRMED:
+                    raise
+                self._confirm_grants()
+                return
+            if (head.epoch, head.sequence) < (stream.epoch, stream.sequence):
+                self._go_back(stream, max(head.epoch, 1), head.sequence)
+        self._heads_checked_at = time.monotonic()
 
     def _next_run(self, stream: _Pending) -> list[notification_pb2.SignedNotification]:
         epoch = max(stream.epoch, 1)
@@ -152,8 +183,12 @@ class Relay:
             refusal = details_of(error)
             if refusal.reason is Reason.UNKNOWN_SIGNING_KEY:
                 self._presented.clear()
-            if refusal.reason is Reason.SEQUENCE_GAP:
+            if refusal.reason in (Reason.SEQUENCE_GAP, Reason.EPOCH_UNKNOWN):
                 self._rewind(stream, refusal.metadata)
+                return
+            if refusal.reason is Reason.GRANTS_NOT_CONFIRMED:
+                # The nation was started anew; the next round of this worker sends the run again.
+                self._confirm_grants()
                 return
             raise_from_rpc(error)
         self._presented.update(signed.key_id for signed in run)
@@ -167,19 +202,8 @@ class Relay:
 
     def _certificates_for(self, run: list[notification_pb2.SignedNotification]) -> list[bytes]:
         unknown = {signed.key_id for signed in run} - self._presented
-        if not unknown:
-            return []
-        table = t.signing_certificate
         with self._engine.connect().execution_options(read_only=True) as connection:
-            rows = connection.execute(select(table).where(table.c.key_id.in_(sorted(unknown))))
-            return [
-                certificate
-                for row in rows
-                for certificate in (
-                    bytes(row.certificate),
-                    *split_der(bytes(row.issuer_certificates)),
-                )
-            ]
+            return stored_certificates(connection, unknown)
 
     def _keep(
         self,
@@ -238,6 +262,9 @@ class Relay:
         sequence = int(metadata.get("expected_sequence", "1")) - 1
         if (epoch, sequence) >= (max(stream.epoch, 1), stream.sequence):
             raise JukiError(Reason.SEQUENCE_GAP, "the nation expects what is not held here")
+        self._go_back(stream, epoch, sequence)
+
+    def _go_back(self, stream: _Pending, epoch: int, sequence: int) -> None:
         log.error("relay.nation_lost_notifications", municipality=stream.municipality)
         with self._engine.begin() as connection:
             connection.execute(

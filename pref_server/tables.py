@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, Table
+from sqlalchemy import Column, Integer, LargeBinary, Table
 
 from juki.register.tables import metadata as register_metadata
 from juki.store.engine import BIG
@@ -17,4 +17,13 @@ upstream_cursor = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     # The last item of the nation's returns that is queued here.
     Column("cursor", BIG, nullable=False),
+)
+
+national_grant = Table(
+    "national_grant",
+    metadata,
+    Column("serial", BIG, primary_key=True, autoincrement=False),
+    Column("key_id", LargeBinary, nullable=False),
+    # The serialised `SignedGrant`: codes and numbers.
+    Column("signed_sealed", LargeBinary, nullable=False),
 )

@@ -179,9 +179,13 @@ class TickingClock:
 
     def __init__(self, start: int = START) -> None:
         self._ticks = itertools.count(start, 1000)
+        self._skipped = 0
 
     def __call__(self) -> int:
-        return next(self._ticks)
+        return next(self._ticks) + self._skipped
+
+    def advance(self, microseconds: int) -> None:
+        self._skipped += microseconds
 
 
 class GatewayCore:

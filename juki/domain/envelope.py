@@ -1,4 +1,4 @@
-"""The envelope of notifications and receipts: what is hashed and signed, how a stream chains."""
+"""Envelopes of notifications, receipts, grants: what is hashed and signed, how a stream chains."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ GENESIS_DIGEST: Final = bytes(DIGEST_LENGTH)
 
 _NOTIFICATION_PREFIX: Final = b"juki.v1.Notification\0"
 _RECEIPT_PREFIX: Final = b"juki.v1.Receipt\0"
+_GRANT_PREFIX: Final = b"juki.v1.Grant\0"
 
 
 def notification_digest(notification: bytes) -> bytes:
@@ -26,6 +27,11 @@ def notification_digest(notification: bytes) -> bytes:
 def receipt_digest(receipt: bytes) -> bytes:
     """SHA-256 over the domain prefix and the receipt's bytes: what a hop signs."""
     return hashlib.sha256(_RECEIPT_PREFIX + receipt).digest()
+
+
+def grant_digest(grant: bytes) -> bytes:
+    """SHA-256 over the domain prefix and the grant's bytes: what the nation signs."""
+    return hashlib.sha256(_GRANT_PREFIX + grant).digest()
 
 
 @dataclass(frozen=True, slots=True)

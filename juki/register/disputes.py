@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, select, update
 
 from juki.domain.residency import DisputeReason, ResidencyStatus
 from juki.register import tables as t
@@ -103,7 +103,6 @@ class DisputeBook:
             person.dispute_id = None
         if stands and residency.dispute is not None:
             report = notification_pb2.DisputeReport(
-                dispute_id=f"p-{uuid.uuid4().hex}",
                 reason=_wire(residency.dispute),
                 municipalities=residency.disputing,
                 notifications=[
@@ -111,6 +110,7 @@ class DisputeBook:
                     for m in residency.disputing
                 ],
             )
+            report.dispute_id = _id_of(report)
             report.found_at.FromMicroseconds(now)
             _insert(connection, report, person.ordinal)
             reports.append(report)
@@ -148,7 +148,16 @@ def _insert(
         "report": report.SerializeToString(),
         "is_open": True,
     }
-    connection.execute(insert(t.dispute).values(values))
+    # One that ended may stand again, word for word: then it is the same dispute.
+    upsert(connection, t.dispute, [values])
+
+
+def _id_of(report: notification_pb2.DisputeReport) -> str:
+    """The same for the same claims against each other, in a register restored from a backup too."""
+    said = "|".join(
+        f"{one.municipality}-{one.epoch}-{one.sequence}" for one in report.notifications
+    )
+    return f"p-{hashlib.sha256(f'{int(report.reason)}|{said}'.encode()).hexdigest()[:32]}"
 
 
 def _wire(reason: DisputeReason) -> notification_pb2.DisputeReason.ValueType:

@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from juki.register import tables as t
+from juki.store.engine import now_microseconds
 from juki.v1 import intake_pb2
 
 _PAGE: Final = 200
@@ -22,7 +23,9 @@ _WAIT_SECONDS: Final = 1.0
 class ReturnBox:
     """A durable queue a recipient: a prefecture ("22") at the nation, a municipality below it.
 
-    Writers are one after the other, so cursors become visible in ascending order.
+    Writers are one after the other, so cursors become visible in ascending order. A cursor is the
+    instant of its writing (microseconds) or, where that is not past the last one, the next value:
+    so a queue restored from a backup goes on beyond every cursor that followers hold of it.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -40,11 +43,12 @@ class ReturnBox:
             if connection.dialect.name == "postgresql":
                 # Cursors are drawn before the commit: without this a follower could pass over one.
                 connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+            last = connection.scalar(select(func.max(t.return_item.c.cursor))) or 0
             connection.execute(
                 insert(t.return_item),
                 [
-                    {"recipient": recipient, "payload": item.SerializeToString()}
-                    for recipient, item in items
+                    {"cursor": cursor, "recipient": to, "payload": item.SerializeToString()}
+                    for cursor, (to, item) in enumerate(items, max(last + 1, now_microseconds()))
                 ],
             )
 

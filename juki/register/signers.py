@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -114,6 +114,19 @@ def check_signature(signer: Signer, digest: bytes, signature: bytes) -> None:
     """Raises JukiError SIGNATURE_INVALID unless `signature` over `digest` is the signer's."""
     if not verify_signature(signer.public_key, digest, signature):
         raise JukiError(Reason.SIGNATURE_INVALID, "the signature does not verify")
+
+
+def stored_certificates(connection: Connection, key_ids: Collection[bytes]) -> list[bytes]:
+    """DER certificates of these keys as they are stored, each leaf followed by its issuers."""
+    if not key_ids:
+        return []
+    table = t.signing_certificate
+    rows = connection.execute(select(table).where(table.c.key_id.in_(sorted(key_ids))))
+    return [
+        certificate
+        for row in rows
+        for certificate in (bytes(row.certificate), *split_der(bytes(row.issuer_certificates)))
+    ]
 
 
 def _ended(certificate: bytes, now: datetime.datetime) -> bool:

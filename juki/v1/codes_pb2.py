@@ -23,15 +23,28 @@ _sym_db = _symbol_database.Default()
 
 
 from juki._vendor.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13juki/v1/codes.proto\x12\x07juki.v1\x1a\x1b\x62uf/validate/validate.proto\"\x8b\x01\n\x11\x41llotCodesRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12\x31\n\nrequest_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[0-9A-Za-z_-]{16,64}$\x12\x1a\n\x05\x63ount\x18\x03 \x01(\rB\x0b\xbaH\x08*\x06\x18\xd0\x86\x03(\x01\"3\n\x12\x41llotCodesResponse\x12\x1d\n\x15resident_record_codes\x18\x01 \x03(\x06\"w\n GenerateIndividualNumbersRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12*\n\x15resident_record_codes\x18\x02 \x03(\x06\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x88\'\"?\n!GenerateIndividualNumbersResponse\x12\x1a\n\x12individual_numbers\x18\x01 \x03(\x06\"\xbb\x01\n\x1dRemakeIndividualNumberRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12\x31\n\nrequest_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[0-9A-Za-z_-]{16,64}$\x12\x1c\n\x14resident_record_code\x18\x03 \x01(\x06\x12 \n\x18\x66ormer_individual_number\x18\x04 \x01(\x06\";\n\x1eRemakeIndividualNumberResponse\x12\x19\n\x11individual_number\x18\x01 \x01(\x06\x32\xb3\x02\n\x0b\x43odeService\x12\x45\n\nAllotCodes\x12\x1a.juki.v1.AllotCodesRequest\x1a\x1b.juki.v1.AllotCodesResponse\x12r\n\x19GenerateIndividualNumbers\x12).juki.v1.GenerateIndividualNumbersRequest\x1a*.juki.v1.GenerateIndividualNumbersResponse\x12i\n\x16RemakeIndividualNumber\x12&.juki.v1.RemakeIndividualNumberRequest\x1a\'.juki.v1.RemakeIndividualNumberResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13juki/v1/codes.proto\x12\x07juki.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcd\x01\n\x05Grant\x12\x12\n\nprefecture\x18\x01 \x01(\t\x12\x0e\n\x06serial\x18\x02 \x01(\x04\x12\x14\n\x0cmunicipality\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x1d\n\x15resident_record_codes\x18\x05 \x03(\x06\x12\'\n\x07numbers\x18\x06 \x03(\x0b\x32\x16.juki.v1.GrantedNumber\x12.\n\ngranted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"j\n\rGrantedNumber\x12\x1c\n\x14resident_record_code\x18\x01 \x01(\x06\x12\x19\n\x11individual_number\x18\x02 \x01(\x06\x12 \n\x18\x66ormer_individual_number\x18\x03 \x01(\x06\"_\n\x0bSignedGrant\x12\x1b\n\x05grant\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\x80\x01\x12\x17\n\x06key_id\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1a\n\tsignature\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h@\"\x97\x01\n\x14\x43onfirmGrantsRequest\x12\'\n\x0ehighest_serial\x18\x01 \x01(\x04\x42\x0f\xbaH\x0c\x32\n\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x12/\n\x06grants\x18\x02 \x03(\x0b\x32\x14.juki.v1.SignedGrantB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12%\n\x0c\x63\x65rtificates\x18\x03 \x03(\x0c\x42\x0f\xbaH\x0c\x92\x01\t\x10\x10\"\x05z\x03\x18\x80 \"L\n\x15\x43onfirmGrantsResponse\x12\x16\n\x0ehighest_serial\x18\x01 \x01(\x04\x12\x1b\n\x13\x61waited_prefectures\x18\x02 \x01(\r\"\x8b\x01\n\x11\x41llotCodesRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12\x31\n\nrequest_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[0-9A-Za-z_-]{16,64}$\x12\x1a\n\x05\x63ount\x18\x03 \x01(\rB\x0b\xbaH\x08*\x06\x18\xd0\x86\x03(\x01\"n\n\x12\x41llotCodesResponse\x12\x1d\n\x15resident_record_codes\x18\x01 \x03(\x06\x12#\n\x05grant\x18\x02 \x01(\x0b\x32\x14.juki.v1.SignedGrant\x12\x14\n\x0c\x63\x65rtificates\x18\x03 \x03(\x0c\"w\n GenerateIndividualNumbersRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12*\n\x15resident_record_codes\x18\x02 \x03(\x06\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x88\'\"z\n!GenerateIndividualNumbersResponse\x12\x1a\n\x12individual_numbers\x18\x01 \x03(\x06\x12#\n\x05grant\x18\x02 \x01(\x0b\x32\x14.juki.v1.SignedGrant\x12\x14\n\x0c\x63\x65rtificates\x18\x03 \x03(\x0c\"\xbb\x01\n\x1dRemakeIndividualNumberRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12\x31\n\nrequest_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[0-9A-Za-z_-]{16,64}$\x12\x1c\n\x14resident_record_code\x18\x03 \x01(\x06\x12 \n\x18\x66ormer_individual_number\x18\x04 \x01(\x06\"v\n\x1eRemakeIndividualNumberResponse\x12\x19\n\x11individual_number\x18\x01 \x01(\x06\x12#\n\x05grant\x18\x02 \x01(\x0b\x32\x14.juki.v1.SignedGrant\x12\x14\n\x0c\x63\x65rtificates\x18\x03 \x03(\x0c\x32\xb3\x02\n\x0b\x43odeService\x12\x45\n\nAllotCodes\x12\x1a.juki.v1.AllotCodesRequest\x1a\x1b.juki.v1.AllotCodesResponse\x12r\n\x19GenerateIndividualNumbers\x12).juki.v1.GenerateIndividualNumbersRequest\x1a*.juki.v1.GenerateIndividualNumbersResponse\x12i\n\x16RemakeIndividualNumber\x12&.juki.v1.RemakeIndividualNumberRequest\x1a\'.juki.v1.RemakeIndividualNumberResponse2^\n\x0cGrantService\x12N\n\rConfirmGrants\x12\x1d.juki.v1.ConfirmGrantsRequest\x1a\x1e.juki.v1.ConfirmGrantsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'juki.v1.codes_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SIGNEDGRANT'].fields_by_name['grant']._loaded_options = None
+  _globals['_SIGNEDGRANT'].fields_by_name['grant']._serialized_options = b'\272H\tz\007\020\001\030\200\200\200\001'
+  _globals['_SIGNEDGRANT'].fields_by_name['key_id']._loaded_options = None
+  _globals['_SIGNEDGRANT'].fields_by_name['key_id']._serialized_options = b'\272H\004z\002h '
+  _globals['_SIGNEDGRANT'].fields_by_name['signature']._loaded_options = None
+  _globals['_SIGNEDGRANT'].fields_by_name['signature']._serialized_options = b'\272H\004z\002h@'
+  _globals['_CONFIRMGRANTSREQUEST'].fields_by_name['highest_serial']._loaded_options = None
+  _globals['_CONFIRMGRANTSREQUEST'].fields_by_name['highest_serial']._serialized_options = b'\272H\0142\n\030\377\377\377\377\377\377\377\377\177'
+  _globals['_CONFIRMGRANTSREQUEST'].fields_by_name['grants']._loaded_options = None
+  _globals['_CONFIRMGRANTSREQUEST'].fields_by_name['grants']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_CONFIRMGRANTSREQUEST'].fields_by_name['certificates']._loaded_options = None
+  _globals['_CONFIRMGRANTSREQUEST'].fields_by_name['certificates']._serialized_options = b'\272H\014\222\001\t\020\020\"\005z\003\030\200 '
   _globals['_ALLOTCODESREQUEST'].fields_by_name['municipality']._loaded_options = None
   _globals['_ALLOTCODESREQUEST'].fields_by_name['municipality']._serialized_options = b'\272H\016r\0142\n^[0-9]{6}$'
   _globals['_ALLOTCODESREQUEST'].fields_by_name['request_id']._loaded_options = None
@@ -46,18 +59,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMAKEINDIVIDUALNUMBERREQUEST'].fields_by_name['municipality']._serialized_options = b'\272H\016r\0142\n^[0-9]{6}$'
   _globals['_REMAKEINDIVIDUALNUMBERREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_REMAKEINDIVIDUALNUMBERREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\032r\0302\026^[0-9A-Za-z_-]{16,64}$'
-  _globals['_ALLOTCODESREQUEST']._serialized_start=62
-  _globals['_ALLOTCODESREQUEST']._serialized_end=201
-  _globals['_ALLOTCODESRESPONSE']._serialized_start=203
-  _globals['_ALLOTCODESRESPONSE']._serialized_end=254
-  _globals['_GENERATEINDIVIDUALNUMBERSREQUEST']._serialized_start=256
-  _globals['_GENERATEINDIVIDUALNUMBERSREQUEST']._serialized_end=375
-  _globals['_GENERATEINDIVIDUALNUMBERSRESPONSE']._serialized_start=377
-  _globals['_GENERATEINDIVIDUALNUMBERSRESPONSE']._serialized_end=440
-  _globals['_REMAKEINDIVIDUALNUMBERREQUEST']._serialized_start=443
-  _globals['_REMAKEINDIVIDUALNUMBERREQUEST']._serialized_end=630
-  _globals['_REMAKEINDIVIDUALNUMBERRESPONSE']._serialized_start=632
-  _globals['_REMAKEINDIVIDUALNUMBERRESPONSE']._serialized_end=691
-  _globals['_CODESERVICE']._serialized_start=694
-  _globals['_CODESERVICE']._serialized_end=1001
+  _globals['_GRANT']._serialized_start=95
+  _globals['_GRANT']._serialized_end=300
+  _globals['_GRANTEDNUMBER']._serialized_start=302
+  _globals['_GRANTEDNUMBER']._serialized_end=408
+  _globals['_SIGNEDGRANT']._serialized_start=410
+  _globals['_SIGNEDGRANT']._serialized_end=505
+  _globals['_CONFIRMGRANTSREQUEST']._serialized_start=508
+  _globals['_CONFIRMGRANTSREQUEST']._serialized_end=659
+  _globals['_CONFIRMGRANTSRESPONSE']._serialized_start=661
+  _globals['_CONFIRMGRANTSRESPONSE']._serialized_end=737
+  _globals['_ALLOTCODESREQUEST']._serialized_start=740
+  _globals['_ALLOTCODESREQUEST']._serialized_end=879
+  _globals['_ALLOTCODESRESPONSE']._serialized_start=881
+  _globals['_ALLOTCODESRESPONSE']._serialized_end=991
+  _globals['_GENERATEINDIVIDUALNUMBERSREQUEST']._serialized_start=993
+  _globals['_GENERATEINDIVIDUALNUMBERSREQUEST']._serialized_end=1112
+  _globals['_GENERATEINDIVIDUALNUMBERSRESPONSE']._serialized_start=1114
+  _globals['_GENERATEINDIVIDUALNUMBERSRESPONSE']._serialized_end=1236
+  _globals['_REMAKEINDIVIDUALNUMBERREQUEST']._serialized_start=1239
+  _globals['_REMAKEINDIVIDUALNUMBERREQUEST']._serialized_end=1426
+  _globals['_REMAKEINDIVIDUALNUMBERRESPONSE']._serialized_start=1428
+  _globals['_REMAKEINDIVIDUALNUMBERRESPONSE']._serialized_end=1546
+  _globals['_CODESERVICE']._serialized_start=1549
+  _globals['_CODESERVICE']._serialized_end=1856
+  _globals['_GRANTSERVICE']._serialized_start=1858
+  _globals['_GRANTSERVICE']._serialized_end=1952
 # @@protoc_insertion_point(module_scope)

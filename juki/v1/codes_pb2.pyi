@@ -6,6 +6,7 @@ Resident record codes (Act Art. 30-2 to 30-4) and Individual Numbers (My Number 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -17,6 +18,178 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+@_typing.final
+class Grant(_message.Message):
+    """What the nation gave out in one answer; the prefecture keeps it, sealed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREFECTURE_FIELD_NUMBER: _builtins.int
+    SERIAL_FIELD_NUMBER: _builtins.int
+    MUNICIPALITY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RESIDENT_RECORD_CODES_FIELD_NUMBER: _builtins.int
+    NUMBERS_FIELD_NUMBER: _builtins.int
+    GRANTED_AT_FIELD_NUMBER: _builtins.int
+    prefecture: _builtins.str
+    """The prefecture it was given through, two digits."""
+    serial: _builtins.int
+    """Counts the prefecture's grants from 1, in the order in which they were given."""
+    municipality: _builtins.str
+    """The municipality."""
+    request_id: _builtins.str
+    """Id of the request, for an allotment and for a number re-made."""
+    @_builtins.property
+    def resident_record_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The codes of an allotment, as decimal values."""
+
+    @_builtins.property
+    def numbers(self) -> _containers.RepeatedCompositeFieldContainer[Global___GrantedNumber]:
+        """The numbers given."""
+
+    @_builtins.property
+    def granted_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was given."""
+
+    def __init__(
+        self,
+        *,
+        prefecture: _builtins.str = ...,
+        serial: _builtins.int = ...,
+        municipality: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        resident_record_codes: _abc.Iterable[_builtins.int] | None = ...,
+        numbers: _abc.Iterable[Global___GrantedNumber] | None = ...,
+        granted_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["granted_at", b"granted_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["granted_at", b"granted_at", "municipality", b"municipality", "numbers", b"numbers", "prefecture", b"prefecture", "request_id", b"request_id", "resident_record_codes", b"resident_record_codes", "serial", b"serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Grant: _TypeAlias = Grant  # noqa: Y015
+
+@_typing.final
+class GrantedNumber(_message.Message):
+    """A number and the code it was given for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESIDENT_RECORD_CODE_FIELD_NUMBER: _builtins.int
+    INDIVIDUAL_NUMBER_FIELD_NUMBER: _builtins.int
+    FORMER_INDIVIDUAL_NUMBER_FIELD_NUMBER: _builtins.int
+    resident_record_code: _builtins.int
+    """The code, as a decimal value."""
+    individual_number: _builtins.int
+    """The number, as a decimal value."""
+    former_individual_number: _builtins.int
+    """The number that it replaces, as a decimal value; 0 where it replaces none."""
+    def __init__(
+        self,
+        *,
+        resident_record_code: _builtins.int = ...,
+        individual_number: _builtins.int = ...,
+        former_individual_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["former_individual_number", b"former_individual_number", "individual_number", b"individual_number", "resident_record_code", b"resident_record_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrantedNumber: _TypeAlias = GrantedNumber  # noqa: Y015
+
+@_typing.final
+class SignedGrant(_message.Message):
+    """A grant with the nation's signature: what proves it to the nation that has lost it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRANT_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    grant: _builtins.bytes
+    """The serialised `Grant`."""
+    key_id: _builtins.bytes
+    """SHA-256 of the signing key's SubjectPublicKeyInfo."""
+    signature: _builtins.bytes
+    """ECDSA P-256 (r and s of 32 bytes each) over SHA-256("juki.v1.Grant" || 0x00 || grant)."""
+    def __init__(
+        self,
+        *,
+        grant: _builtins.bytes = ...,
+        key_id: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant", "key_id", b"key_id", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignedGrant: _TypeAlias = SignedGrant  # noqa: Y015
+
+@_typing.final
+class ConfirmGrantsRequest(_message.Message):
+    """Where the prefecture stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HIGHEST_SERIAL_FIELD_NUMBER: _builtins.int
+    GRANTS_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
+    highest_serial: _builtins.int
+    """Serial of the last grant that the prefecture holds; 0 for none."""
+    @_builtins.property
+    def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignedGrant]:
+        """Grants that the nation lacks, in ascending order."""
+
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """DER certificates of the signing keys, each leaf followed by its issuers."""
+
+    def __init__(
+        self,
+        *,
+        highest_serial: _builtins.int = ...,
+        grants: _abc.Iterable[Global___SignedGrant] | None = ...,
+        certificates: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "grants", b"grants", "highest_serial", b"highest_serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmGrantsRequest: _TypeAlias = ConfirmGrantsRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmGrantsResponse(_message.Message):
+    """Where the nation stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HIGHEST_SERIAL_FIELD_NUMBER: _builtins.int
+    AWAITED_PREFECTURES_FIELD_NUMBER: _builtins.int
+    highest_serial: _builtins.int
+    """Serial of the last grant of this prefecture that the nation knows of."""
+    awaited_prefectures: _builtins.int
+    """Prefectures that have to confirm before the nation takes anything in; 0 unless grants were lost."""
+    def __init__(
+        self,
+        *,
+        highest_serial: _builtins.int = ...,
+        awaited_prefectures: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["awaited_prefectures", b"awaited_prefectures", "highest_serial", b"highest_serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmGrantsResponse: _TypeAlias = ConfirmGrantsResponse  # noqa: Y015
 
 @_typing.final
 class AllotCodesRequest(_message.Message):
@@ -55,18 +228,30 @@ class AllotCodesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESIDENT_RECORD_CODES_FIELD_NUMBER: _builtins.int
+    GRANT_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def resident_record_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The codes as decimal values; written with 11 digits."""
+
+    @_builtins.property
+    def grant(self) -> Global___SignedGrant:
+        """The answer as a grant, for the prefecture to keep; not passed on to the municipality."""
+
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """DER certificates of the grant's signing key, leaf first."""
 
     def __init__(
         self,
         *,
         resident_record_codes: _abc.Iterable[_builtins.int] | None = ...,
+        grant: Global___SignedGrant | None = ...,
+        certificates: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resident_record_codes", b"resident_record_codes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "grant", b"grant", "resident_record_codes", b"resident_record_codes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -107,18 +292,30 @@ class GenerateIndividualNumbersResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INDIVIDUAL_NUMBERS_FIELD_NUMBER: _builtins.int
+    GRANT_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def individual_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The numbers as decimal values; written with 12 digits."""
+
+    @_builtins.property
+    def grant(self) -> Global___SignedGrant:
+        """The answer as a grant, for the prefecture to keep; not passed on to the municipality."""
+
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """DER certificates of the grant's signing key, leaf first."""
 
     def __init__(
         self,
         *,
         individual_numbers: _abc.Iterable[_builtins.int] | None = ...,
+        grant: Global___SignedGrant | None = ...,
+        certificates: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["individual_numbers", b"individual_numbers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "grant", b"grant", "individual_numbers", b"individual_numbers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -165,16 +362,28 @@ class RemakeIndividualNumberResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INDIVIDUAL_NUMBER_FIELD_NUMBER: _builtins.int
+    GRANT_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
     individual_number: _builtins.int
     """The number as a decimal value; written with 12 digits."""
+    @_builtins.property
+    def grant(self) -> Global___SignedGrant:
+        """The answer as a grant, for the prefecture to keep; not passed on to the municipality."""
+
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """DER certificates of the grant's signing key, leaf first."""
+
     def __init__(
         self,
         *,
         individual_number: _builtins.int = ...,
+        grant: Global___SignedGrant | None = ...,
+        certificates: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["individual_number", b"individual_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "grant", b"grant", "individual_number", b"individual_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -189,3 +189,81 @@ class CodeService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class GrantServiceStub:
+    """Served by the national server to the prefectural servers.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ConfirmGrants = channel.unary_unary(
+                '/juki.v1.GrantService/ConfirmGrants',
+                request_serializer=juki_dot_v1_dot_codes__pb2.ConfirmGrantsRequest.SerializeToString,
+                response_deserializer=juki_dot_v1_dot_codes__pb2.ConfirmGrantsResponse.FromString,
+                _registered_method=True)
+
+
+class GrantServiceServicer:
+    """Served by the national server to the prefectural servers.
+    """
+
+    def ConfirmGrants(self, request, context):
+        """Says how far the prefecture holds the nation's grants, and brings back those that a nation
+        restored from a backup has lost. The nation takes nothing in from a prefecture, nor gives it
+        codes or numbers, before the prefecture has said so since the nation's start.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_GrantServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ConfirmGrants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmGrants,
+                    request_deserializer=juki_dot_v1_dot_codes__pb2.ConfirmGrantsRequest.FromString,
+                    response_serializer=juki_dot_v1_dot_codes__pb2.ConfirmGrantsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'juki.v1.GrantService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('juki.v1.GrantService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class GrantService:
+    """Served by the national server to the prefectural servers.
+    """
+
+    @staticmethod
+    def ConfirmGrants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/juki.v1.GrantService/ConfirmGrants',
+            juki_dot_v1_dot_codes__pb2.ConfirmGrantsRequest.SerializeToString,
+            juki_dot_v1_dot_codes__pb2.ConfirmGrantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

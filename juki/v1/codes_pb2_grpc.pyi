@@ -59,3 +59,29 @@ class CodeServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
 def add_CodeServiceServicer_to_server(servicer: CodeServiceServicer, server: _grpc.Server) -> None: ...
+
+class GrantServiceStub:
+    """Served by the national server to the prefectural servers."""
+
+    def __init__(self, channel: _grpc.Channel) -> None: ...
+    ConfirmGrants: _grpc.UnaryUnaryMultiCallable[_codes_pb2.ConfirmGrantsRequest, _codes_pb2.ConfirmGrantsResponse]
+    """Says how far the prefecture holds the nation's grants, and brings back those that a nation
+    restored from a backup has lost. The nation takes nothing in from a prefecture, nor gives it
+    codes or numbers, before the prefecture has said so since the nation's start.
+    """
+
+class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Served by the national server to the prefectural servers."""
+
+    @_abc_1.abstractmethod
+    def ConfirmGrants(
+        self,
+        request: _codes_pb2.ConfirmGrantsRequest,
+        context: _grpc.ServicerContext,
+    ) -> _codes_pb2.ConfirmGrantsResponse:
+        """Says how far the prefecture holds the nation's grants, and brings back those that a nation
+        restored from a backup has lost. The nation takes nothing in from a prefecture, nor gives it
+        codes or numbers, before the prefecture has said so since the nation's start.
+        """
+
+def add_GrantServiceServicer_to_server(servicer: GrantServiceServicer, server: _grpc.Server) -> None: ...

@@ -66,6 +66,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The resident record code was not allotted to this municipality or is not known."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 42
     """The request id was used for another request."""
+    ERROR_REASON_GRANTS_NOT_CONFIRMED: _ErrorReason.ValueType  # 43
+    """The nation waits for prefectures to say which of its codes and numbers they hold."""
     ERROR_REASON_AGENCY_NOT_REGISTERED: _ErrorReason.ValueType  # 50
     """The asking body is not registered."""
     ERROR_REASON_AFFAIR_UNKNOWN: _ErrorReason.ValueType  # 51
@@ -142,6 +144,8 @@ ERROR_REASON_CODE_NOT_ALLOTTED: ErrorReason.ValueType  # 41
 """The resident record code was not allotted to this municipality or is not known."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 42
 """The request id was used for another request."""
+ERROR_REASON_GRANTS_NOT_CONFIRMED: ErrorReason.ValueType  # 43
+"""The nation waits for prefectures to say which of its codes and numbers they hold."""
 ERROR_REASON_AGENCY_NOT_REGISTERED: ErrorReason.ValueType  # 50
 """The asking body is not registered."""
 ERROR_REASON_AFFAIR_UNKNOWN: ErrorReason.ValueType  # 51

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from juki.custody.verify import verify_chain, verify_signature
 from juki.domain.change import ChangeReason
@@ -389,6 +389,19 @@ def test_a_follower_begins_after_its_cursor_and_sees_its_own_items_only(nation: 
     first, *_ = itertools.islice(nation.returns.follow("22", 0, lambda: True), 1)
     rest = itertools.islice(nation.returns.follow("22", first.cursor, lambda: True), 2)
     assert [first.dispute.dispute_id, *(one.dispute.dispute_id for one in rest)] == ["a", "c", "d"]
+
+
+def test_a_follower_of_a_restored_queue_misses_nothing_that_is_new(nation: Nation) -> None:
+    """Its cursor speaks of items which the backup does not hold."""
+    with nation.engine.begin() as connection:
+        nation.returns.put(connection, [("22", returned("known")), ("22", returned("lost"))])
+    *_, last = itertools.islice(nation.returns.follow("22", 0, lambda: True), 2)
+    with nation.engine.begin() as connection:
+        connection.execute(delete(t.return_item))
+    with nation.engine.begin() as connection:
+        nation.returns.put(connection, [("22", returned("new"))])
+    (new,) = itertools.islice(nation.returns.follow("22", last.cursor, lambda: True), 1)
+    assert new.dispute.dispute_id == "new"
 
 
 def test_a_signer_of_another_root_is_refused(nation: Nation) -> None:

@@ -29,6 +29,7 @@ from tests.gateway_fixtures import (
     number_for,
     register_event,
 )
+from tests.network_fixtures import wait_until
 from tests.prefecture_fixture import (
     PREFECTURE,
     FakePrefecture,
@@ -192,6 +193,16 @@ def test_a_prefecture_that_lost_notifications_gets_them_again(
     assert sorted(prefecture.held) == [(1, n) for n in range(1, 11)]
     lost = running.registry.get_sample_value("juki_gateway_prefecture_lost_notifications_total")
     assert lost == 1
+
+
+def test_a_prefecture_that_lost_notifications_gets_them_again_though_nothing_happens(
+    running: Running, prefecture: FakePrefecture
+) -> None:
+    running.births(4)
+    running.wait(lambda s: s.prefecture_through == s.issued_through == 8)
+    prefecture.lose_after(1, 3)
+    running.clock.advance(10_000_000)
+    wait_until(lambda: sorted(prefecture.held) == [(1, n) for n in range(1, 9)])
 
 
 def test_a_prefecture_that_forgot_the_certificate_gets_it_again(
