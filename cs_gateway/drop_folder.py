@@ -7,12 +7,13 @@ refused lines themselves are sealed in the database, to be exported by an operat
 removed once all this is durable.
 
 Limits: a line of 16 KiB (a longer one is refused by itself), a file of 64 MiB and 1,000,000 lines
-(a
-larger one is refused as a whole and renamed to `<name>.refused`).
+(a larger one is refused as a whole and renamed to `<name>.refused`), a name of 200 bytes in UTF-8
+(another one is set aside as `name-<digest>.refused`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -105,11 +106,14 @@ class DropFolder:
             OSError: A file could not be read or removed; the others were taken in.
         """
         with os.scandir(self._directory) as entries:
-            names = sorted(
+            dropped = sorted(
                 entry.name
                 for entry in entries
-                if _is_ours(entry.name) and entry.is_file(follow_symlinks=False)
+                if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False)
             )
+        names = [name for name in dropped if _can_be_kept(name)]
+        for name in set(dropped).difference(names):
+            self._refuse_name(name)
         unreadable: OSError | None = None
         for name in names:
             if self._stopping.is_set():
@@ -205,6 +209,24 @@ class DropFolder:
         self._store.save(progress, refused, finished_at=None)
         return progress
 
+    def _refuse_name(self, name: str) -> None:
+        """Sets a file aside whose name cannot be stored; its lines are not read."""
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+        acknowledgement = {
+            "file": ascii(name),
+            "lines": 0,
+            "accepted": 0,
+            "quarantined": 0,
+            "refusal": Reason.INVALID_FIELD.value,
+        }
+        _write_durably(
+            self._directory / "acknowledged" / f"name-{digest}.ack.json", acknowledgement
+        )
+        (self._directory / name).rename(self._directory / f"name-{digest}.refused")
+        _sync_directory(self._directory)
+        self._failed(Reason.INVALID_FIELD)
+        _LOG.warning("drop_file_name_refused", set_aside_as=f"name-{digest}.refused")
+
     def _tell(self, path: Path, progress: DropProgress) -> None:
         """Writes the results, then removes the file; repeated after a crash in between."""
         reasons_file = self._directory / "quarantine" / f"{path.name}.reasons.json"
@@ -236,17 +258,12 @@ class DropFolder:
         _sync_directory(self._directory)
 
 
-def _is_ours(name: str) -> bool:
-    """Whether a name ends as it must, and can be kept: UTF-8, at most 200 characters."""
-    return name.endswith(SUFFIX) and len(name) <= _MAX_NAME and _is_utf_8(name)
-
-
-def _is_utf_8(name: str) -> bool:
+def _can_be_kept(name: str) -> bool:
+    """Whether a name can be stored, and results be named after it: UTF-8, 200 bytes at most."""
     try:
-        name.encode("utf-8")
+        return len(name.encode("utf-8")) <= _MAX_NAME
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def _lines(file: BinaryIO) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -268,3 +269,17 @@ def test_no_bytes_whatever_do_anything_but_be_refused(data: bytes) -> None:
     with pytest.raises(JukiError) as refused:
         parse_line(data)
     assert refused.value.reason in (Reason.MALFORMED_MESSAGE, Reason.INVALID_FIELD)
+
+
+@pytest.mark.parametrize("name", [b"\x93\xfa\x96{.jsonl", ("長" * 70 + ".jsonl").encode()])
+def test_a_file_whose_name_cannot_be_kept_is_set_aside_and_told(
+    folder: Folder, name: bytes
+) -> None:
+    path = folder.directory / os.fsdecode(name)
+    path.write_bytes(line("e1", "r1"))
+    folder.drop("good.jsonl", line("e2", "r2"))
+    assert folder.folder.take_in_all() == 1
+    [aside] = folder.directory.glob("name-*.refused")
+    told = folder.result(f"acknowledged/{aside.stem}.ack.json")
+    assert (told["refusal"], told["accepted"]) == ("INVALID_FIELD", 0)
+    assert not list(folder.directory.glob("*.jsonl"))
