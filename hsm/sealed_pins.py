@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hsm.officers import PERSON_COST, Officers, Passphrases, open_share, seal_share
+from hsm.officers import (
+    PERSON_COST,
+    Officers,
+    Passphrases,
+    open_share,
+    seal_share,
+    share_file,
+)
 from hsm.secret_sharing import KEY_BYTES, Share, join_key, split_key
 from hsm.token_making import write_secret
 from juki.domain.errors import JukiError, Reason
@@ -35,6 +42,49 @@ class OfficersTable:
     passphrases: Passphrases
     cost: int = PERSON_COST
     """scrypt's N for new shares."""
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    """Where officers keep their shares who do not keep them in `folder`: a stick of their own."""
+    attempts: int = 1
+    """How often an officer is asked whose passphrase is wrong or, when new, too short."""
+
+    def folder_of(self, officer: str) -> Path:
+        """Where an officer's share is kept."""
+        return self.folders.get(officer, self.folder)
+
+    def share_of(self, officer: str, sharing: str) -> Share | None:
+        """An officer's share, None where the officer is not present; raises as `open_share`."""
+        for left in reversed(range(self.attempts)):
+            passphrase = self.passphrases(officer, False)
+            if passphrase is None:
+                break
+            try:
+                return open_share(self.folder_of(officer), officer, passphrase, sharing)
+            except JukiError as wrong:
+                if not left or wrong.reason != Reason.KEY_USE_NOT_PERMITTED:
+                    raise
+        return None
+
+    def keep_share(self, officer: str, share: Share, sharing: str) -> bool:
+        """Have an officer choose a passphrase and seal a new share; False where not present."""
+        folder = self.folder_of(officer)
+        if officer in self.folders and not folder.is_dir():
+            # Made here, it would lie on this machine's disk under the stick's name.
+            raise JukiError(
+                Reason.CONFIGURATION_INVALID,
+                f"{folder}, where officer {officer!r} keeps a share, is not there",
+            )
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in reversed(range(self.attempts)):
+            passphrase = self.passphrases(officer, True)
+            if passphrase is None:
+                break
+            try:
+                seal_share(folder, officer, passphrase, share, sharing=sharing, cost=self.cost)
+                return True
+            except JukiError:
+                if not left:
+                    raise
+        return False
 
 
 class SealedPins:
@@ -100,18 +150,20 @@ def open_sealed_pins(
 def _new(file: Path, table: OfficersTable, random_bytes: Callable[[int], bytes]) -> SealedPins:
     """Every officer gets a share; last comes the file, which says that all of them have one."""
     officers = table.officers
-    passphrases = {name: table.passphrases(name, True) for name in officers.names}
-    absent = [name for name, passphrase in passphrases.items() if passphrase is None]
+    key, sharing = random_bytes(KEY_BYTES), random_bytes(16).hex()
+    shares = split_key(key, officers.threshold, len(officers.names))
+    kept = {
+        name: table.keep_share(name, share, sharing)
+        for name, share in zip(officers.names, shares, strict=True)
+    }
+    absent = [name for name, is_kept in kept.items() if not is_kept]
     if absent:
+        for name in officers.names:
+            share_file(table.folder_of(name), name, sharing).unlink(missing_ok=True)
         raise JukiError(
             Reason.KEY_USE_NOT_PERMITTED,
-            f"the first ceremony needs every officer; absent: {', '.join(absent)}",
+            f"who gets a new share has to be present; absent: {', '.join(absent)}",
         )
-    key, sharing = random_bytes(KEY_BYTES), random_bytes(16).hex()
-    table.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    shares = split_key(key, officers.threshold, len(officers.names))
-    for (name, passphrase), share in zip(passphrases.items(), shares, strict=True):
-        seal_share(table.folder, name, passphrase or "", share, sharing=sharing, cost=table.cost)
     values: dict[str, object] = {
         "sharing": sharing,
         "threshold": officers.threshold,
@@ -138,14 +190,17 @@ def _opened(file: Path, table: OfficersTable) -> SealedPins:
     if (threshold, set(names)) != (officers.threshold, set(officers.names)):
         raise JukiError(
             Reason.CONFIGURATION_INVALID,
-            "the officers of the ceremony file are not those who hold the shares",
+            "the officers of the ceremony file are not those who hold the shares: "
+            "`juki hsm ceremony reshare` changes officers",
         )
     shares: list[Share] = []
     present: list[str] = []
     for name in officers.names:
-        passphrase = table.passphrases(name, False)
-        if passphrase is not None:
-            shares.append(open_share(table.folder, name, passphrase, sharing))
+        if len(shares) == threshold:
+            break  # nobody types a passphrase that is not needed
+        share = table.share_of(name, sharing)
+        if share is not None:
+            shares.append(share)
             present.append(name)
     pins = SealedPins(file, join_key(shares, threshold), values, tuple(present))
     pins.get(_CHECK)
