@@ -35,7 +35,7 @@ from hsm.ceremony_works import (
     wanted_names,
     works,
 )
-from hsm.certificates import chain_file, read_chain, write_chain
+from hsm.certificates import chain_file, names_in, permitted_names, read_chain, write_chain
 from hsm.configuration_writing import changes
 from hsm.host_files import (
     ROOT_HOST,
@@ -48,10 +48,12 @@ from hsm.host_files import (
 from hsm.key_classes import certified_labels, profile_of
 from hsm.plan import AES256, HMAC_SHA256, P256, Host, ProvisioningPlan
 from hsm.profiles import CERTIFIABLE
+from hsm.root_pins import settle_root_pins
 from hsm.sealed_pins import OfficersTable, SealedPins, open_sealed_pins
 from hsm.token import Token, open_token
 from hsm.token_making import make_softhsm_token, write_secret
 from hsm.transcript import Transcript, has_transcripts
+from hsm.transcript_text import Fact
 from juki.custody.port import ISSUING_AUTHORITY
 from juki.domain.errors import JukiError, Reason
 
@@ -109,8 +111,9 @@ def hold_ceremony(ceremony: Ceremony) -> Path | None:
         )
     files.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open_sealed_pins(files.sealed_pins, ceremony.table) as pins:
+        settle_root_pins(plan, pins)
         transcript = Transcript(files.transcripts, ceremony.clock)
-        steps = _Steps(ceremony, pins, transcript)
+        steps = Steps(ceremony, pins, transcript)
         steps.open_table()
         hosts = plan.hosts()
         steps.make_root()
@@ -122,7 +125,7 @@ def hold_ceremony(ceremony: Ceremony) -> Path | None:
         return steps.close_table()
 
 
-class _Steps:
+class Steps:
     """The steps of one ceremony."""
 
     def __init__(self, ceremony: Ceremony, pins: SealedPins, transcript: Transcript) -> None:
@@ -321,6 +324,7 @@ class _Steps:
             serial=f"{made.serial_number:x}",
             subject=made.subject.rfc4514_string(),
             issuer=made.issuer.rfc4514_string(),
+            **_names_said(made),
             not_after=made.not_valid_after_utc.isoformat(),
         )
         folder = self._files(host).certificates
@@ -330,6 +334,20 @@ class _Steps:
             [made, *chain],
         )
         self._ceremony.told(Work(What.CERTIFICATE, host, label))
+
+
+def _names_said(made: x509.Certificate) -> dict[str, Fact]:
+    """The names in a certificate, and those that an authority may give."""
+    names, permitted = names_in(made), permitted_names(made)
+    said: dict[str, Fact] = {}
+    if names.uris or names.dns:
+        said["names"] = [*names.uris, *names.dns]
+    if permitted.uris or permitted.dns:
+        said["may_name"] = [
+            *(f"URI {host}" for host in permitted.uris),
+            *(f"DNS {name}" for name in permitted.dns),
+        ]
+    return said
 
 
 def _fingerprint(key: ec.EllipticCurvePublicKey) -> str:

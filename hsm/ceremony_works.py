@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from cryptography import x509
-
 from hsm.authority import Names, names_for
-from hsm.certificates import chain_file, read_chain
+from hsm.certificates import chain_file, names_in, permitted_names, read_chain
 from hsm.configuration_writing import changes, custody_toml
 from hsm.host_files import ROOT_HOST, ROOT_LABEL, ceremony_files, host_files, root_file
 from hsm.key_classes import certified_labels, profile_of
 from hsm.plan import AES256, HMAC_SHA256, P256, Host, ProvisioningPlan
-from hsm.profiles import Profile
 from hsm.transcript import is_unfinished
 from juki.custody.port import ISSUING_AUTHORITY
 
@@ -100,7 +97,9 @@ def certificate_is_due(plan: ProvisioningPlan, host: Host, label: str, now: date
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now >= begin + (end - begin) * 2 / 3:
         return True
-    return _names_in(certificate, profile_of(plan, label)) != wanted_names(plan, host, label)
+    is_authority = profile_of(plan, label).constrains_names
+    has = permitted_names(certificate) if is_authority else names_in(certificate)
+    return has != wanted_names(plan, host, label)
 
 
 def _root(plan: ProvisioningPlan) -> Iterator[Work]:
@@ -126,14 +125,3 @@ def _host(plan: ProvisioningPlan, host: Host, now: datetime) -> Iterator[Work]:
 
 def _validity(plan: ProvisioningPlan, label: str) -> str:
     return f"{profile_of(plan, label).lifetime.days} days"
-
-
-def _names_in(certificate: x509.Certificate, profile: Profile) -> Names:
-    if profile.constrains_names:
-        constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
-        names = list(constraints.permitted_subtrees or ())
-    else:
-        kind = x509.SubjectAlternativeName
-        names = list(certificate.extensions.get_extension_for_class(kind).value)
-    uris = (one.value for one in names if isinstance(one, x509.UniformResourceIdentifier))
-    return Names(tuple(uris), tuple(one.value for one in names if isinstance(one, x509.DNSName)))

@@ -73,12 +73,11 @@ def _facts(text: str) -> set[str]:
         }
         for socket in values["sockets"]:
             path = socket["path"]
-            facts |= {f"{path}: mode {socket['mode']}"}
-            facts |= {f"{path}: user {uid}" for uid in socket["allowed_uids"]}
+            users = ", ".join(map(str, socket["allowed_uids"]))
+            facts |= {f"{path}: mode {socket['mode']}, users {users}"}
             facts |= {
-                f"{path}: {grant['key']} {operation}"
+                f"{path}: {grant['key']}: {', '.join(sorted(grant['operations']))}"
                 for grant in socket["permissions"]
-                for operation in grant["operations"]
             }
     except (ValueError, KeyError, TypeError, AttributeError):
         return set()

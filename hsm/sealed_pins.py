@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -90,7 +91,7 @@ class OfficersTable:
 class SealedPins:
     """The sealed PINs, open; see `open_sealed_pins`."""
 
-    def __init__(self, file: Path, key: bytes, values: dict[str, object], present: tuple[str, ...]):
+    def __init__(self, file: Path, key: bytes, values: dict[str, Any], present: tuple[str, ...]):
         self._file = file
         self._key = AESGCM(key)
         self._values = values
@@ -111,11 +112,31 @@ class SealedPins:
                 Reason.TAMPERING_DETECTED, f"the sealed PIN of {name!r} was changed"
             ) from None
 
+    def names(self) -> tuple[str, ...]:
+        """Whose PINs are kept."""
+        return tuple(name for name in self._entries() if name != _CHECK)
+
     def put(self, name: str, pin: str) -> None:
         """Keep a PIN; it is in the file when this returns."""
+        self._seal(name, pin)
+        self._write()
+
+    def move(self, name: str, to: str) -> None:
+        """Keep a PIN under another name, in the place of what was kept there."""
+        self._seal(to, self.get(name))
+        self.remove(name)
+
+    def remove(self, name: str) -> None:
+        """Keep a PIN no longer."""
+        del self._entries()[name]
+        self._write()
+
+    def _seal(self, name: str, pin: str) -> None:
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = nonce + self._key.encrypt(nonce, pin.encode("ascii"), self._binding(name))
         self._entries()[name] = sealed.hex()
+
+    def _write(self) -> None:
         unfinished = self._file.with_name(self._file.name + ".new")
         write_secret(unfinished, json.dumps(self._values, indent=1) + "\n")
         unfinished.rename(self._file)
@@ -140,14 +161,53 @@ def open_sealed_pins(
     Raises KEY_USE_NOT_PERMITTED where too few answer or a passphrase is wrong, and
     CONFIGURATION_INVALID where the officers of the ceremony are not those who hold the shares.
     """
-    pins = _opened(file, table) if file.exists() else _new(file, table, random_bytes)
+    pins = _opened(file, table) if file.exists() else _new(file, table, random_bytes, {})
     try:
         yield pins
     finally:
         del pins._key
 
 
-def _new(file: Path, table: OfficersTable, random_bytes: Callable[[int], bytes]) -> SealedPins:
+@contextmanager
+def share_anew(
+    pins: SealedPins,
+    table: OfficersTable,
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+) -> Iterator[SealedPins]:
+    """Seal the same PINs under a new key with new shares for `table`; all old shares are void.
+
+    The old ones open the file until it is replaced, in one step, when every new officer has a
+    share. Raises KEY_USE_NOT_PERMITTED where a new officer is absent.
+    """
+    anew = _new(pins._file, table, random_bytes, {name: pins.get(name) for name in pins.names()})
+    try:
+        yield anew
+    finally:
+        del anew._key
+
+
+def holders_of(file: Path) -> Officers:
+    """Who holds shares of the sealed PINs; raises CONFIGURATION_INVALID."""
+    values = _read(file)
+    return Officers(values["threshold"], tuple(values["officers"]))
+
+
+def void_shares(file: Path, table: OfficersTable) -> None:
+    """Remove from these officers' directories all shares but those that open the file."""
+    sharing = str(_read(file)["sharing"])
+    for name in table.officers.names:
+        folder = table.folder_of(name)
+        for share in folder.glob(f"{name}.*.share.json"):
+            if share != share_file(folder, name, sharing):
+                share.unlink()
+
+
+def _new(
+    file: Path,
+    table: OfficersTable,
+    random_bytes: Callable[[int], bytes],
+    kept_pins: Mapping[str, str],
+) -> SealedPins:
     """Every officer gets a share; last comes the file, which says that all of them have one."""
     officers = table.officers
     key, sharing = random_bytes(KEY_BYTES), random_bytes(16).hex()
@@ -164,29 +224,24 @@ def _new(file: Path, table: OfficersTable, random_bytes: Callable[[int], bytes])
             Reason.KEY_USE_NOT_PERMITTED,
             f"who gets a new share has to be present; absent: {', '.join(absent)}",
         )
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "sharing": sharing,
         "threshold": officers.threshold,
         "officers": list(officers.names),
         "pins": {},
     }
     pins = SealedPins(file, key, values, officers.names)
+    for name, pin in kept_pins.items():
+        pins._seal(name, pin)
     pins.put(_CHECK, "")
     return pins
 
 
 def _opened(file: Path, table: OfficersTable) -> SealedPins:
     officers = table.officers
-    try:
-        values = json.loads(file.read_text("ascii"))
-        sharing, threshold = str(values["sharing"]), int(values["threshold"])
-        names = tuple(values["officers"])
-        if not isinstance(values["pins"], dict):
-            raise TypeError
-    except (OSError, ValueError, KeyError, TypeError):
-        raise JukiError(
-            Reason.CONFIGURATION_INVALID, f"the sealed PINs {file.name} cannot be read"
-        ) from None
+    values = _read(file)
+    sharing, threshold = values["sharing"], values["threshold"]
+    names = tuple(values["officers"])
     if (threshold, set(names)) != (officers.threshold, set(officers.names)):
         raise JukiError(
             Reason.CONFIGURATION_INVALID,
@@ -205,3 +260,17 @@ def _opened(file: Path, table: OfficersTable) -> SealedPins:
     pins = SealedPins(file, join_key(shares, threshold), values, tuple(present))
     pins.get(_CHECK)
     return pins
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text("ascii"))
+        shapes = {"sharing": str, "threshold": int, "officers": list, "pins": dict}
+        if not all(isinstance(values[name], shape) for name, shape in shapes.items()):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError):
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID, f"the sealed PINs {file.name} cannot be read"
+        ) from None
+    assert isinstance(values, dict)
+    return values

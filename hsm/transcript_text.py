@@ -19,7 +19,8 @@ _STEPS = {
     "key made": "鍵生成",
     "certificate signed": "証明書発行",
     "custody configured": "鍵の使用許可の設定",
-    "shares made anew": "鍵管理者の分散鍵の作り直し",
+    "resharing begun": "鍵管理者の交代の開始",
+    "shares made anew": "新しい分散鍵の作成（旧分散鍵は無効）",
     "PINs changed": "トークンPINの変更",
     "ceremony closed": "鍵セレモニー終了",
 }
@@ -38,9 +39,11 @@ _NAMES = {
     "subject": "主体者",
     "issuer": "発行者",
     "names": "名前",
+    "may_name": "証明できる名前の範囲",
     "not_after": "有効期限",
     "changes": "変更点",
     "officers_before": "これまでの鍵管理者",
+    "needed_before": "これまでの必要人数",
     "officers": "鍵管理者",
 }
 _OWN_FIELDS = ("step", "time", "previous", "host", "key", "kind")
