@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from hsm.key_classes import key_classes
-from hsm.officers import Officers, Passphrases
+from hsm.officers import PERSON_COST, Officers, Passphrases
 from hsm.permissions import TOKEN, Operation
 from hsm.plan import (
     AES256,
@@ -157,6 +157,7 @@ class ReadCeremony:
             passphrases=passphrases,
             folders={name: self.folder_of(name) for name in officers.names},
             attempts=attempts,
+            cost=PERSON_COST,
         )
 
 
