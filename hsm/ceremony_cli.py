@@ -55,9 +55,10 @@ def plan(file: CeremonyFileArgument) -> None:
     """
     console = Console()
     with _refusals(console):
-        due = _due(read_ceremony(file))
+        read = read_ceremony(file)
+        due = _due(read)
         if not due:
-            _say_nothing_due(console)
+            _say_nothing_due(console, read)
             return
         table = _table("ホスト host", "作るもの what", "鍵 key", "詳細 detail")
         for work in due:
@@ -86,7 +87,7 @@ def run(
         read = read_ceremony(file)
         due = _due(read)
         if not due:
-            _say_nothing_due(console)
+            _say_nothing_due(console, read)
             return
         console.print(_totals(due))
         answers = _passphrases(console, read, passphrases)
@@ -222,7 +223,14 @@ def _committee(officers: Officers) -> str:
     return f"{officers.threshold} of {len(officers.names)} ({', '.join(officers.names)})"
 
 
-def _say_nothing_due(console: Console) -> None:
+def _say_nothing_due(console: Console, read: ReadCeremony) -> None:
+    sealed = ceremony_files(read.plan.directory).sealed_pins
+    if sealed.exists() and not read.officers.are_same(holders_of(sealed)):
+        console.print(
+            "鍵管理者が定義ファイルと異なります (the file names other officers than hold shares): "
+            "juki hsm ceremony reshare",
+            style="yellow",
+        )
     console.print("変更なし (nothing to do): everything the file asks for is there.")
 
 

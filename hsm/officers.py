@@ -53,6 +53,10 @@ class Officers:
                 Reason.CONFIGURATION_INVALID, "the threshold is at least 1 and at most all officers"
             )
 
+    def are_same(self, others: Officers) -> bool:
+        """Whether the same people hold as many shares of the same threshold."""
+        return (self.threshold, set(self.names)) == (others.threshold, set(others.names))
+
 
 def share_file(folder: Path, officer: str, sharing: str) -> Path:
     """Where an officer's sealed share is kept; a share of another sharing is another file."""

@@ -241,8 +241,7 @@ def _opened(file: Path, table: OfficersTable) -> SealedPins:
     officers = table.officers
     values = _read(file)
     sharing, threshold = values["sharing"], values["threshold"]
-    names = tuple(values["officers"])
-    if (threshold, set(names)) != (officers.threshold, set(officers.names)):
+    if not officers.are_same(holders_of(file)):
         raise JukiError(
             Reason.CONFIGURATION_INVALID,
             "the officers of the ceremony file are not those who hold the shares: "
