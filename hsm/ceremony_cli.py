@@ -53,7 +53,7 @@ def plan(file: CeremonyFileArgument) -> None:
 
     Example: juki hsm ceremony plan deploy/ceremony/example.toml
     """
-    console = Console()
+    console = Console(highlight=False)
     with _refusals(console):
         read = read_ceremony(file)
         due = _due(read)
@@ -82,7 +82,7 @@ def run(
       juki hsm ceremony run /media/ceremony/juki.toml
       juki hsm ceremony run juki.toml --passphrases /run/officers --yes
     """
-    console = Console()
+    console = Console(highlight=False)
     with _refusals(console):
         read = read_ceremony(file)
         due = _due(read)
@@ -110,14 +110,13 @@ def reshare_command(
 
     Example: juki hsm ceremony reshare /media/ceremony/juki.toml
     """
-    console = Console()
+    console = Console(highlight=False)
     with _refusals(console):
         read = read_ceremony(file)
         sealed = ceremony_files(read.plan.directory).sealed_pins
         holders = holders_of(sealed) if sealed.exists() else Officers(1, ("nobody",))
         console.print(
             f"鍵管理者の交代 (new shares): {_committee(holders)} → {_committee(read.officers)}",
-            highlight=False,
         )
         answers = _passphrases(console, read, passphrases)
         _confirm(asks=passphrases is None and not yes)
@@ -145,7 +144,7 @@ def verify_transcript(
 
     Example: juki hsm ceremony verify-transcript net/root/transcripts/0001.txt --root root.pem
     """
-    console = Console()
+    console = Console(highlight=False)
     with _refusals(console):
         folder = transcript if transcript.is_dir() else transcript.parent
         key = read_chain(root or folder.resolve().parent.parent / "root.pem")[0].public_key()
@@ -171,7 +170,7 @@ def key_classes_command(file: CeremonyFileArgument) -> None:
 
     Example: juki hsm ceremony key-classes deploy/ceremony/example.toml
     """
-    console = Console()
+    console = Console(highlight=False)
     with _refusals(console):
         table = _table("鍵 key", "種類 kind", "保有 held by", "用途 use", "有効 validity")
         for one in key_classes(read_ceremony(file).plan):
@@ -239,7 +238,7 @@ def _show(console: Console, read: ReadCeremony, text: Path | None) -> None:
         return
     typer.echo(text.read_text("utf-8"))
     root = ceremony_files(read.plan.directory).directory
-    console.print(f"記録 (transcript): {text}", highlight=False, soft_wrap=True)
+    console.print(f"記録 (transcript): {text}", soft_wrap=True)
     console.print(
         f"印刷して署名し、{root} をこの機械から外して保管すること "
         f"(print and sign it; take {root.name}/ off this machine).",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 from hsm.ceremony_file import read_ceremony
@@ -132,3 +133,19 @@ def made(room: CeremonyRoom) -> dict[str, str]:
     assert works(plan, datetime.now(UTC)) == []
     files = contents(room.network, tokens=False)
     return {name: digest if name.endswith("custody.toml") else "" for name, digest in files.items()}
+
+
+def test_half_a_line_of_a_power_cut_is_cut_off_and_the_rest_stays_said(tmp_path: Path) -> None:
+    room = new_room(tmp_path / "room")
+    hold("run", [(room, [])])
+    last = (room.transcripts / "0001.jsonl").read_bytes().splitlines()[-1]
+    unfinished = {"step": "ceremony opened", "time": "2026-11-24T09:00:00+00:00"}
+    line = json.dumps({**unfinished, "previous": sha256(last).hexdigest()})
+    (room.transcripts / "unfinished.jsonl").write_text(f'{line}\n{{"step": "token ma')
+    assert "transcript of an interrupted ceremony" in room.command("plan").output
+    hold("run", [(room, [])])
+    assert room.ceremonies() == 2
+    said = room.text(2)
+    assert "2026-11-24 18:00:00 JST  鍵セレモニー開始 (ceremony opened)" in said
+    assert "中断した鍵セレモニーの再開 (ceremony resumed)" in said
+    assert "token ma" not in said
