@@ -6,6 +6,7 @@ before anything is made, naming the file and the key.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -229,6 +230,8 @@ def _host(section: HostSection) -> Host:
     keys = tuple((one.label, one.kind or _KINDS.get(one.label, P256)) for one in section.keys)
     sockets = tuple((one.path, _grants(one)) for one in section.sockets)
     where = f"further_hosts.{section.name}"
+    if len(dict(keys)) != len(keys) or len(dict(sockets)) != len(sockets):
+        raise _refused(f"{where}: a key or a socket is described twice")
     if bool(keys) != bool(sockets):
         raise _refused(f"{where}: keys and sockets are described together or not at all")
     if keys and P256 not in {kind for _, kind in keys}:
@@ -257,6 +260,11 @@ def _faults(read: CeremonyFile, plan: ProvisioningPlan) -> Iterator[str]:
     hosts = {host.name: host for host in plan.hosts()}
     counted = Counter(host.name for host in plan.hosts()) + Counter(["root"])
     yield from (f"host {name} is described twice" for name, count in counted.items() if count > 1)
+    yield from (
+        f"{name} is no name of a host: at most 32 small letters, digits, hyphens"
+        for name in hosts
+        if not re.fullmatch(_HOST_NAME, name)
+    )
     identities = Counter(host.identity for host in plan.hosts())
     yield from (f"two hosts are {one}" for one, count in identities.items() if count > 1)
     for section in read.further_hosts:
