@@ -33,6 +33,7 @@ _NAMES = {
     "officers_needed": "必要な鍵管理者数",
     "software": "ソフトウェア",
     "pkcs11_module_sha256": "PKCS#11モジュールのSHA-256",
+    "networks_up": "接続中のネットワーク",
     "token": "トークン",
     "fingerprint": "公開鍵の指紋",
     "serial": "証明書のシリアル番号",

@@ -83,6 +83,7 @@ def test_the_example_is_made_as_planned_by_any_three_of_its_five_officers(tmp_pa
     for what, count in totals.items():
         assert f"{what} {count}" in planned.output
     said = room.text(1)
+    assert "接続中のネットワーク (networks up): " in said
     assert (said.count("(token made)  "), said.count("(key made)  ")) == (12, 35)
     assert said.count("(certificate signed)  ") == 27
     archive = read_configuration(host_files(room.network, "national-archive").configuration)
