@@ -35,7 +35,8 @@ from hsm.ceremony_works import (
     wanted_names,
     works,
 )
-from hsm.certificates import chain_file, names_in, permitted_names, read_chain, write_chain
+from hsm.certificate_names import names_in, permitted_names
+from hsm.certificates import chain_file, read_chain, write_chain
 from hsm.configuration_writing import changes
 from hsm.host_files import (
     ROOT_HOST,
@@ -172,7 +173,9 @@ class Steps:
             key, profile = token.signing_key(ROOT_LABEL), profile_of(self._plan, ROOT_LABEL)
             self._say_key(ROOT_HOST, ROOT_LABEL, P256, key.public_key())
             made = self._authority.root(key, name, profile)
-            self._keep(ROOT_HOST, ROOT_LABEL, made, ())
+            self._say_certificate(ROOT_HOST, ROOT_LABEL, made)
+            write_chain(file, [made])
+            self._ceremony.told(Work(What.CERTIFICATE, ROOT_HOST, ROOT_LABEL))
 
     def make_host(self, host: Host) -> None:
         """A host's token and keys; then its directory of certificates, which says they are whole.
@@ -218,7 +221,9 @@ class Steps:
                 subject = f"Juki-Net issuing authority {host.name} {self._plan.trust_domain}"
                 names = wanted_names(self._plan, host, ISSUING_AUTHORITY)
                 made = self._authority.certify(issuer, keys[host], subject, names, profile)
-                self._keep(host.name, ISSUING_AUTHORITY, made, ())
+                self._say_certificate(host.name, ISSUING_AUTHORITY, made)
+                write_chain(self._chain_file(host, ISSUING_AUTHORITY), [made])
+                self._ceremony.told(Work(What.CERTIFICATE, host.name, ISSUING_AUTHORITY))
 
     def certify_hosts(self, issuing: Host, hosts: Sequence[Host]) -> None:
         """The certificates of hosts, by their prefecture's or the nation's authority."""
@@ -239,7 +244,9 @@ class Steps:
                 subject = subject_of(profile, Names((host.identity,)))
                 names = wanted_names(self._plan, host, label)
                 made = self._authority.certify(issuer, key, subject, names, profile)
-                self._keep(host.name, label, made, chain)
+                self._say_certificate(host.name, label, made)
+                write_chain(self._chain_file(host, label), [made, *chain])
+                self._ceremony.told(Work(What.CERTIFICATE, host.name, label))
 
     def _files(self, host: str) -> HostFiles:
         return host_files(self._plan.directory, host)
@@ -311,10 +318,7 @@ class Steps:
         self._transcript.say("key made", host=host, key=label, kind=kind, **facts)
         self._ceremony.told(Work(What.KEY, host, label, kind))
 
-    def _keep(
-        self, host: str, label: str, made: x509.Certificate, chain: Sequence[x509.Certificate]
-    ) -> None:
-        """Say a certificate, then write it with the chain above it."""
+    def _say_certificate(self, host: str, label: str, made: x509.Certificate) -> None:
         key = made.public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)
         self._transcript.say(
@@ -328,13 +332,6 @@ class Steps:
             **_names_said(made),
             not_after=made.not_valid_after_utc.isoformat(),
         )
-        folder = self._files(host).certificates
-        is_root = host == ROOT_HOST
-        write_chain(
-            root_file(self._plan.directory) if is_root else chain_file(folder, label),
-            [made, *chain],
-        )
-        self._ceremony.told(Work(What.CERTIFICATE, host, label))
 
 
 def _names_said(made: x509.Certificate) -> dict[str, Fact]:

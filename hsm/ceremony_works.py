@@ -9,7 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from hsm.authority import Names, names_for
-from hsm.certificates import chain_file, names_in, permitted_names, read_chain
+from hsm.certificate_names import names_in, permitted_names
+from hsm.certificates import chain_file, read_chain
 from hsm.configuration_writing import changes, custody_toml
 from hsm.host_files import ROOT_HOST, ROOT_LABEL, ceremony_files, host_files, root_file
 from hsm.key_classes import certified_labels, profile_of
