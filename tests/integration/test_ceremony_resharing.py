@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from hsm.ceremony_file import read_ceremony
 from hsm.host_files import ceremony_files, host_files
 from hsm.officers import Officers, passphrases_in
+from hsm.provision import provision_here
 from hsm.sealed_pins import OfficersTable, open_sealed_pins
 from hsm.token import open_token
 from juki.domain.errors import JukiError, Reason
@@ -114,6 +116,22 @@ def test_an_officer_who_forgot_the_passphrase_gets_another_share(room: CeremonyR
     # Two of three are enough to open, and chiba, asked last, chooses a new one.
     assert reshared.exit_code == 0, reshared.output
     assert room.run("baba", chiba="a passphrase to remember").exit_code == 0
+
+
+def test_people_take_over_a_network_that_was_made_unattended(tmp_path: Path) -> None:
+    room = CeremonyRoom(tmp_path)
+    people = 'threshold = 2\nnames = ["aoki", "baba"]'
+    unattended = ceremony_files(room.network).unattended_officer
+    former = f'former = ["unattended"]\ndirectories = {{ unattended = "{unattended}" }}'
+    room.write(municipalities="[]", officers=f"{people}\n{former}")
+    provision_here(replace(read_ceremony(room.file).plan, allowed_uids=()))
+    secret = (unattended / "unattended").read_text()
+    taken = room.run("aoki", "baba", command="reshare", unattended=secret)
+    assert taken.exit_code == 0, taken.output
+    assert [file.name for file in unattended.iterdir()] == ["unattended"]  # its share is gone
+    room.write(municipalities='["221309"]', officers=people)
+    assert room.run("aoki", "baba").exit_code == 0
+    assert room.ceremonies() == 3
 
 
 def test_before_the_first_ceremony_there_is_nothing_to_share_anew(tmp_path: Path) -> None:
