@@ -11,6 +11,7 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
+import hsm.ceremony_cli
 from hsm.plan import DEFAULT_MODULE, DEFAULT_TRUST_DOMAIN, Prefecture, ProvisioningPlan
 from hsm.provision import provision
 from juki.config import Configuration, load_config
@@ -18,6 +19,7 @@ from juki.custody.client import CustodyClient
 from juki.domain.errors import JukiError
 
 app = typer.Typer(help="Custody of keys: tokens, keys, certificates.", no_args_is_help=True)
+app.add_typer(hsm.ceremony_cli.app, name="ceremony")
 
 
 class PrefectureEntry(Configuration):

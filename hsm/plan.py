@@ -25,6 +25,9 @@ SERVER_SOCKET = "custody.sock"
 AUTHORITY_SOCKET = "authority.sock"
 """The socket of whoever certifies new hosts with the issuing authority."""
 
+P256, AES256, HMAC_SHA256 = "P-256", "AES-256", "HMAC-SHA256"
+"""Kinds of keys."""
+
 Grants = tuple[tuple[str, tuple[Operation, ...]], ...]
 
 _SIGNER = (Operation.SIGN, Operation.CERTIFICATE_CHAIN)
@@ -60,9 +63,15 @@ class Host:
     """What its issuing authority may name; None where it has none."""
     converts_individual_numbers: bool = False
     """Whether it holds the key of the conversion (the nation only)."""
+    own_keys: tuple[tuple[str, str], ...] = ()
+    """Labels and kinds of its keys, all of them, where it fits no template."""
+    own_sockets: tuple[tuple[str, Grants], ...] = ()
+    """Its sockets, all of them, where it fits no template."""
 
     def signing_labels(self) -> tuple[str, ...]:
         """Labels of its P-256 keys."""
+        if self.own_keys:
+            return self._own_labels(P256)
         labels: tuple[str, ...] = (TLS_CLIENT,)
         if self.dns:
             labels += (SIGNING, SERVER_ISSUER)
@@ -70,14 +79,20 @@ class Host:
 
     def wrapping_labels(self) -> tuple[str, ...]:
         """Labels of its AES-256 keys."""
+        if self.own_keys:
+            return self._own_labels(AES256)
         return (WRAPPING,) if self.dns else ()
 
     def mac_labels(self) -> tuple[str, ...]:
         """Labels of its HMAC keys."""
+        if self.own_keys:
+            return self._own_labels(HMAC_SHA256)
         return (INDIVIDUAL_NUMBER,) if self.converts_individual_numbers else ()
 
     def sockets(self) -> dict[str, Grants]:
         """Its sockets and what is granted on each."""
+        if self.own_sockets:
+            return dict(self.own_sockets)
         grants = _SERVER_GRANTS if self.dns else _CLIENT_GRANTS
         if self.converts_individual_numbers:
             grants += ((INDIVIDUAL_NUMBER, (Operation.MAC,)),)
@@ -85,6 +100,9 @@ class Host:
         if self.issuing_names:
             sockets[AUTHORITY_SOCKET] = _AUTHORITY_GRANTS
         return sockets
+
+    def _own_labels(self, kind: str) -> tuple[str, ...]:
+        return tuple(label for label, of in self.own_keys if of == kind)
 
 
 @dataclass(frozen=True)
@@ -109,11 +127,22 @@ class ProvisioningPlan:
     trust_domain: str = DEFAULT_TRUST_DOMAIN
     module: Path = DEFAULT_MODULE
     allowed_uids: tuple[int, ...] = field(default=())
-    """Users who may call custody; empty: the user who provisions."""
+    """Users who may call custody; empty: the owner of the host's directory."""
+    socket_uids: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Users of one socket where they differ, by its name (`authority.sock`) or, before that, by
+    host and name (`national/authority.sock`)."""
     further_hosts: tuple[Host, ...] = ()
     """Hosts described one by one, beside those of the templates."""
     lifetime_days: dict[str, int] = field(default_factory=dict)
     """Validity of certificates by key label, where it differs from the profile's."""
+
+    def uids_of(self, host: Host) -> dict[str, tuple[int, ...]]:
+        """The users of those sockets of a host whose users differ from `allowed_uids`."""
+        named = {
+            socket: self.socket_uids.get(f"{host.name}/{socket}", self.socket_uids.get(socket))
+            for socket in host.sockets()
+        }
+        return {socket: uids for socket, uids in named.items() if uids is not None}
 
     def hosts(self) -> tuple[Host, ...]:
         """Every host, issuing authorities before those they certify."""
