@@ -58,8 +58,9 @@ class RunningCustody:
 
     @property
     def worker(self) -> int:
-        """The process id of its worker; raises ValueError while there is none."""
-        return worker_of(self.process.pid)
+        """The process id of its worker; raises ValueError while there is not just one."""
+        (worker,) = workers_of(self.process.pid)
+        return worker
 
     def start_again(self) -> None:
         """Start custody anew on the same files."""
@@ -84,10 +85,9 @@ def start_custody(configuration: Path) -> subprocess.Popen[str]:
     return process
 
 
-def worker_of(front: int) -> int:
-    """The process id of the worker of a custody (proc(5)); raises ValueError while it has none."""
-    (worker,) = Path(f"/proc/{front}/task/{front}/children").read_text().split()
-    return int(worker)
+def workers_of(front: int) -> list[int]:
+    """The process ids of the workers of a custody (proc(5))."""
+    return [int(one) for one in Path(f"/proc/{front}/task/{front}/children").read_text().split()]
 
 
 def log_file(configuration: Path) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hsm.host_files import host_files
 from juki.localnet.network import LocalNetwork
-from tests.custody_fixtures import worker_of
+from tests.custody_fixtures import workers_of
 from tests.fault_module.faults import SESSION_HANDLE_INVALID, Faults
 
 
@@ -43,9 +43,8 @@ def custody_fuses(network: LocalNetwork, host: str, faults: Faults) -> list[Fuse
     right = pin.read_text()
 
     def kill_worker() -> None:
-        # There is none for the moment between two.
-        with suppress(ValueError, ProcessLookupError):
-            os.kill(worker_of(custody.pid), signal.SIGKILL)
+        for worker in workers_of(custody.pid):
+            os.kill(worker, signal.SIGKILL)
 
     def then_log_in(fault: Callable[[], object]) -> Callable[[], None]:
         """The fault, and a worker that has to log in to meet it."""

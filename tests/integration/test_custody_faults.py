@@ -29,6 +29,7 @@ from tests.custody_fixtures import (
     log_file,
     running_custody,
     start_custody,
+    workers_of,
 )
 from tests.fault_module.faults import (
     DEVICE_ERROR,
@@ -79,6 +80,12 @@ def says(files: HostFiles, words: str) -> bool:
 def signs(files: HostFiles) -> bool:
     """Whether custody signs now."""
     return refusal(files) is None
+
+
+def give_workers(files: HostFiles, count: int) -> None:
+    """Have custody hold several sessions."""
+    text = files.configuration.read_text()
+    files.configuration.write_text(text.replace("[token]", f"[token]\nworkers = {count}"))
 
 
 def await_waiting(files: HostFiles) -> subprocess.Popen[str]:
@@ -277,6 +284,47 @@ def test_a_token_exchanged_for_one_without_a_key_does_not_end_custody(
     wait_until(lambda: says(custody.files, f"the token does not offer {absent.name}"))
     faults.lift()
     wait_until(lambda: signs(custody.files))
+
+
+def test_several_workers_share_the_callers_and_one_that_dies_is_not_missed(
+    own_host: HostFiles, faults: Faults
+) -> None:
+    give_workers(own_host, 3)
+    with running_custody(own_host) as custody:
+        wait_until(lambda: faults.calls("C_Login") == 3)
+        answered: list[int] = []
+
+        def ask() -> None:
+            with CustodyClient(own_host.socket(SERVER_SOCKET), PATIENT_SECONDS) as client:
+                for _ in range(50):
+                    answered.append(len(client.sign(SIGNING, [DIGEST] * 10)))
+
+        callers = [threading.Thread(target=ask) for _ in range(6)]
+        for caller in callers:
+            caller.start()
+        first, *_ = workers_of(custody.process.pid)
+        os.kill(first, signal.SIGKILL)
+        for caller in callers:
+            caller.join()
+        assert answered == [10] * 300
+        wait_until(lambda: faults.calls("C_Login") == 4)
+
+
+def test_a_wrong_pin_is_tried_by_one_of_several_workers_only(
+    own_host: HostFiles, faults: Faults
+) -> None:
+    give_workers(own_host, 3)
+    pin = own_host.directory / "pin"
+    right = pin.read_text()
+    pin.write_text("0123456789abcdef")
+    process = await_waiting(own_host)
+    wait_until(lambda: says(own_host, "has refused the PIN"))
+    assert faults.calls("C_Login") == 1
+    assert len(workers_of(process.pid)) == 1
+    pin.write_text(right)
+    wait_until(lambda: faults.calls("C_Login") == 4)
+    wait_until(lambda: len(workers_of(process.pid)) == 3)
+    close(process)
 
 
 def test_the_fault_module_is_no_other_than_softhsm_without_faults(
