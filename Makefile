@@ -22,11 +22,11 @@ demo: system-packages env ## the whole network as real processes: a birth, a mov
 	$(PY) -m juki demo $(DEMO)
 
 test: env ## all tests but the slow ones (under 15 minutes)
-	@deploy/install-system-packages softhsm2 opensc postgresql-15
+	@deploy/install-system-packages softhsm2 opensc postgresql-15 gcc libc6-dev
 	$(PY) -m pytest -m "not slow" $(TESTS)
 
 test-all: env ## all tests, with hundreds of seeded kills
-	@deploy/install-system-packages softhsm2 opensc postgresql-15
+	@deploy/install-system-packages softhsm2 opensc postgresql-15 gcc libc6-dev
 	$(PY) -m pytest $(TESTS)
 
 lint: env ## ruff, mypy strict, buf lint, generated code fresh, contracts not broken
