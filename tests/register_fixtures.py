@@ -27,6 +27,7 @@ from national_server.numbers import Mac, NumberMaker
 from national_server.reports import GovernorReports
 from tests.memory_custody import MemoryCustody, MemoryNetwork
 from tests.postgres_fixture import make_database
+from tests.revocation_fixtures import NothingRevoked
 from tests.stream import Stream
 
 DOMAIN = "juki.example"
@@ -80,7 +81,11 @@ class Nation:
             self.sealer,
             mac or (lambda messages: self.custody.mac(INDIVIDUAL_NUMBER, messages)),
         )
-        self.signers = SignerDirectory(hosts.roots_der, lambda: datetime.datetime.now(datetime.UTC))
+        self.signers = SignerDirectory(
+            hosts.roots_der,
+            lambda: datetime.datetime.now(datetime.UTC),
+            NothingRevoked(),
+        )
         self.register = PersonRegister(self.sealer, NationalCodeRegistry() if knows_codes else None)
         self.disputes = DisputeBook()
         self.intake = NotificationIntake(
