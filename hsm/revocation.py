@@ -18,7 +18,8 @@ from juki.domain.errors import JukiError, Reason
 REASONS = {reason.value: reason for reason in x509.ReasonFlags}
 """Names of RFC 5280 section 5.3.1; two of them are no reasons to revoke for good."""
 _NOT_FOR_GOOD = ("certificateHold", "removeFromCRL")
-_LONGEST_SERIAL_BYTES = 20
+_SERIALS_END = 2**159
+"""20 octets of a signed integer (RFC 5280 section 4.1.2.2)."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,15 @@ class RevocationDesk:
         """
         if reason not in REASONS or reason in _NOT_FOR_GOOD:
             raise JukiError(Reason.INVALID_FIELD, "no reason to revoke for good has this name")
-        if any(not 1 <= len(serial) <= _LONGEST_SERIAL_BYTES for serial in serial_numbers):
-            raise JukiError(Reason.INVALID_FIELD, "a serial number has 1 to 20 bytes")
+        numbers = [int.from_bytes(serial) for serial in serial_numbers]
+        # Once on record it would be in every list to come, and no list could be signed.
+        if any(not 0 < number < _SERIALS_END for number in numbers):
+            raise JukiError(Reason.INVALID_FIELD, "a serial number is positive, in 159 bits")
         now = self._clock().replace(microsecond=0)
         key_id = key_id_of(issuer.chain[0])
         with self._record.locked() as record:
             facts = record.facts(key_id)
-            serials = dict.fromkeys(int.from_bytes(serial) for serial in serial_numbers)
+            serials = dict.fromkeys(numbers)
             if identity:
                 named = [
                     serial

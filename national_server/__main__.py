@@ -35,7 +35,7 @@ from juki.revocation.running import Revocation
 from juki.revocation.service import REVOCATION_SERVICE
 from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import Identity, IdentityKind
-from juki.rpc.names import gateway_identity, national_identity
+from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, open_engine
@@ -200,6 +200,9 @@ def _intake(
         disputes=DisputeBook(),
         issuer=national_identity(config.trust_domain),
         identity_of=lambda municipality: gateway_identity(municipality, config.trust_domain),
+        receipted_by=lambda municipality: prefecture_identity(
+            municipality[:2], config.trust_domain
+        ),
         deliver=GovernorReports(returns).deliver,
         evidence_algorithm=config.evidence.hash_algorithm,
     )

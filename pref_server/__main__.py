@@ -97,6 +97,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         nation=nation,
         nation_identity=national_identity(config.trust_domain),
         signers=signers,
+        own_certificates=intake.certificates,
         returns=returns,
         confirm_grants=grants.confirm,
         metrics=RelayMetrics(registry),
