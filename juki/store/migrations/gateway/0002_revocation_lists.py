@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "gateway_revocation"
+revision = "gateway_0002"
 down_revision = "gateway_0001"
 branch_labels = None
 depends_on = None

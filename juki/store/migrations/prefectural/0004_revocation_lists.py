@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "prefectural_revocation"
-down_revision = "prefectural_0002"
+revision = "prefectural_0004"
+down_revision = "prefectural_0003"
 branch_labels = None
 depends_on = None
 

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "national_revocation"
-down_revision = "national_0003"
+revision = "national_0005"
+down_revision = "national_0004"
 branch_labels = None
 depends_on = None
 
