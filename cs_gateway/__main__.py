@@ -8,6 +8,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import grpc
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
@@ -25,6 +26,8 @@ from juki.custody.roots import Roots, load_roots
 from juki.custody.tls import channel_credentials, server_credentials
 from juki.domain.codes import LocalGovernmentCode
 from juki.process import run_server
+from juki.register.signers import SignerDirectory
+from juki.revocation.running import Revocation
 from juki.rpc.channel import open_channel
 from juki.rpc.health import HealthMonitor
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
@@ -40,8 +43,9 @@ class GatewayParts:
     options: GatewayOptions
     custody: CustodyClient
     engine: Engine
+    channel: grpc.Channel
+    """To the prefecture."""
     upstream: PrefectureClient
-    verify: CertifiedReceipts
     roots: Roots
 
 
@@ -66,8 +70,8 @@ def open_parts(config: GatewayConfiguration, stack: ExitStack) -> GatewayParts:
         ),
         custody=custody,
         engine=engine,
+        channel=channel,
         upstream=PrefectureClient(channel),
-        verify=CertifiedReceipts(roots.der, lambda: datetime.datetime.now(datetime.UTC)),
         roots=roots,
     )
 
@@ -76,12 +80,19 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
     """Builds and starts every part; each is stopped by the stack, the last one first."""
     registry = CollectorRegistry()
     parts = open_parts(config, stack)
+    revocation = Revocation(
+        engine=parts.engine,
+        roots_der=parts.roots.der,
+        clock=_utc_now,
+        registry=registry,
+        above=parts.channel,
+    )
     gateway = Gateway(
         parts.options,
         engine=parts.engine,
         custody=parts.custody,
         upstream=parts.upstream,
-        verify=parts.verify,
+        verify=CertifiedReceipts(SignerDirectory(parts.roots.der, _utc_now, revocation.book)),
         registry=registry,
         clock=now_microseconds,
         choices=random.SystemRandom(),
@@ -94,9 +105,9 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
             now_microseconds,
         )
         gateway.watch(folder, config.drop_folder.poll_seconds)
-    monitor = HealthMonitor(
-        gateway_probes(gateway.store, gateway.signer, gateway.writer), registry=registry
-    )
+    own_host = f"pref{config.municipality[:2]}.{config.trust_domain}"
+    probes = gateway_probes(gateway.store, gateway.signer, gateway.writer)
+    monitor = HealthMonitor({**probes, "revocation": revocation.probe(own_host)}, registry=registry)
     server = JukiServer(
         ServerSettings(
             address=config.listen_address,
@@ -107,6 +118,7 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
         server_credentials(parts.custody, parts.roots.pem),
         {SERVICE: ALLOWED_CALLERS, HEALTH_REPORT_SERVICE: EVERY_KIND},
         health_servicer=monitor.servicer,
+        revocation=revocation.book,
         registry=registry,
     )
     service = RegisterService(
@@ -116,11 +128,16 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
         gateway.progress,
     )
     register_pb2_grpc.add_ResidentRegisterServiceServicer_to_server(service, server.grpc_server)
+    revocation.start(stack, server, serves=False)
     gateway.start()
     stack.callback(gateway.close)
     facts = start_serving(stack, server, monitor, registry, config.metrics_port)
     stack.callback(service.close)
     return facts
+
+
+def _utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,11 @@ from sqlalchemy import (
     Table,
 )
 
+from juki.revocation.tables import revocation_list
 from juki.store.engine import BIG
 
 METADATA: Final = MetaData()
+revocation_list.to_metadata(METADATA)
 
 
 class Bytes(LargeBinary):

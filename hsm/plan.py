@@ -42,7 +42,15 @@ _SERVER_GRANTS: Grants = (
     (WRAPPING, (Operation.NEW_DATA_KEY, Operation.UNWRAP_DATA_KEY)),
 )
 _AUTHORITY_GRANTS: Grants = (
-    (ISSUING_AUTHORITY, (Operation.CERTIFY, Operation.CERTIFICATE_CHAIN)),
+    (
+        ISSUING_AUTHORITY,
+        (
+            Operation.CERTIFY,
+            Operation.CERTIFICATE_CHAIN,
+            Operation.REVOKE,
+            Operation.REVOCATION_LIST,
+        ),
+    ),
     (TOKEN, (Operation.HEALTH,)),
 )
 
@@ -96,6 +104,9 @@ class Host:
         grants = _SERVER_GRANTS if self.dns else _CLIENT_GRANTS
         if self.converts_individual_numbers:
             grants += ((INDIVIDUAL_NUMBER, (Operation.MAC,)),)
+        if self.issuing_names:
+            # Its server spreads the lists, but can neither revoke nor un-revoke.
+            grants += ((ISSUING_AUTHORITY, (Operation.REVOCATION_LIST,)),)
         sockets = {SERVER_SOCKET: grants}
         if self.issuing_names:
             sockets[AUTHORITY_SOCKET] = _AUTHORITY_GRANTS

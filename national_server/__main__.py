@@ -31,9 +31,11 @@ from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
 from juki.register.states import all_states, state_of
+from juki.revocation.running import Revocation
+from juki.revocation.service import REVOCATION_SERVICE
 from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import Identity, IdentityKind
-from juki.rpc.names import gateway_identity, national_identity
+from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, open_engine
@@ -62,8 +64,11 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     stack.callback(engine.dispose)
     migrate(engine, "national")
     sealer = open_sealer(engine, custody)
+    revocation = Revocation(
+        engine=engine, roots_der=roots.der, clock=_utc_now, registry=registry, custody=custody
+    )
     returns = ReturnBox(engine)
-    signers = SignerDirectory(roots.der, lambda: datetime.datetime.now(datetime.UTC))
+    signers = SignerDirectory(roots.der, _utc_now, revocation.book)
     signers.load(engine)
     intake = _intake(
         config=config,
@@ -93,7 +98,10 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     pseudonym_key, _ = open_data_key(engine, custody, KeyPurpose.PSEUDONYMS)
     audit = FileAuditLog(config.audit_directory, head_signing=_head_signing(custody))
     stack.callback(audit.close)
-    probes = register_probes(engine, custody) | {"audit": audit.check}
+    probes = register_probes(engine, custody) | {
+        "audit": audit.check,
+        "revocation": revocation.probe(f"national.{config.trust_domain}"),
+    }
     monitor = HealthMonitor(probes, registry=registry)
     server = JukiServer(
         ServerSettings(
@@ -108,9 +116,11 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
             "juki.v1.CodeService": PREFECTURES,
             "juki.v1.GrantService": PREFECTURES,
             LOOKUP_SERVICE: CALLERS,
+            REVOCATION_SERVICE: PREFECTURES,
             HEALTH_REPORT_SERVICE: EVERY_KIND,
         },
         health_servicer=monitor.servicer,
+        revocation=revocation.book,
         registry=registry,
     )
     intake_pb2_grpc.add_NotificationIntakeServiceServicer_to_server(
@@ -157,6 +167,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         pseudonymiser=Pseudonymiser(pseudonym_key),
         registry=registry,
     )
+    revocation.start(stack, server, serves=True)
     for worker in evidence_workers(
         config.evidence,
         engine=engine,
@@ -189,6 +200,9 @@ def _intake(
         disputes=DisputeBook(),
         issuer=national_identity(config.trust_domain),
         identity_of=lambda municipality: gateway_identity(municipality, config.trust_domain),
+        receipted_by=lambda municipality: prefecture_identity(
+            municipality[:2], config.trust_domain
+        ),
         deliver=GovernorReports(returns).deliver,
         evidence_algorithm=config.evidence.hash_algorithm,
     )
@@ -198,6 +212,10 @@ def _head_signing(custody: Custody) -> HeadSigning:
     """The audit log's head is signed in the token, under the key of the nation's receipts."""
     key_id = fingerprint(custody.certificate_chain(SIGNING)[0]).hex()
     return HeadSigning(lambda digest: custody.sign(SIGNING, [digest])[0], key_id, time.time_ns)
+
+
+def _utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 if __name__ == "__main__":

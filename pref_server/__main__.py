@@ -21,6 +21,8 @@ from juki.register.probes import register_probes
 from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
+from juki.revocation.running import Revocation
+from juki.revocation.service import REVOCATION_SERVICE
 from juki.rpc.channel import open_channel
 from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import IdentityKind
@@ -49,7 +51,21 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
     stack.callback(engine.dispose)
     migrate(engine, "prefectural")
     sealer = open_sealer(engine, custody)
-    signers = SignerDirectory(roots.der, lambda: datetime.datetime.now(datetime.UTC))
+    channel = open_channel(
+        config.nation.address,
+        config.nation.server_name,
+        channel_credentials(custody, roots.pem),
+    )
+    stack.callback(channel.close)
+    revocation = Revocation(
+        engine=engine,
+        roots_der=roots.der,
+        clock=_utc_now,
+        registry=registry,
+        custody=custody,
+        above=channel,
+    )
+    signers = SignerDirectory(roots.der, _utc_now, revocation.book)
     signers.load(engine)
     returns = ReturnBox(engine)
     callers = PrefecturalCallers(config.prefecture)
@@ -66,12 +82,6 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         deliver=lambda connection, reports: None,
         evidence_algorithm=config.evidence.hash_algorithm,
     )
-    channel = open_channel(
-        config.nation.address,
-        config.nation.server_name,
-        channel_credentials(custody, roots.pem),
-    )
-    stack.callback(channel.close)
     nation = intake_pb2_grpc.NotificationIntakeServiceStub(channel)
     grants = GrantKeeper(
         engine=engine,
@@ -87,6 +97,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         nation=nation,
         nation_identity=national_identity(config.trust_domain),
         signers=signers,
+        own_certificates=intake.certificates,
         returns=returns,
         confirm_grants=grants.confirm,
         metrics=RelayMetrics(registry),
@@ -95,7 +106,9 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
     follower = ReturnsFollower(
         engine=engine, nation=nation, returns=returns, municipalities=callers.municipalities
     )
-    monitor = HealthMonitor(register_probes(engine, custody), registry=registry)
+    own_host = f"pref{config.prefecture}.{config.trust_domain}"
+    probes = register_probes(engine, custody) | {"revocation": revocation.probe(own_host)}
+    monitor = HealthMonitor(probes, registry=registry)
     server = JukiServer(
         ServerSettings(
             config.listen_address,
@@ -106,9 +119,11 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         {
             "juki.v1.NotificationIntakeService": GATEWAYS,
             "juki.v1.CodeService": GATEWAYS,
+            REVOCATION_SERVICE: GATEWAYS,
             HEALTH_REPORT_SERVICE: EVERY_KIND,
         },
         health_servicer=monitor.servicer,
+        revocation=revocation.book,
         registry=registry,
     )
     intake_pb2_grpc.add_NotificationIntakeServiceServicer_to_server(
@@ -127,6 +142,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         CodeForwarder(codes_pb2_grpc.CodeServiceStub(channel), grants, callers.check),
         server.grpc_server,
     )
+    revocation.start(stack, server, serves=True)
     for worker in (
         Worker("relay", relay.work, wake=relay.wake, failed=relay.failed),
         Worker("returns", follower.work, wake=follower.cut),
@@ -144,6 +160,10 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         worker.start()
         stack.callback(worker.close)
     return start_serving(stack, server, monitor, registry, config.metrics_port)
+
+
+def _utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 if __name__ == "__main__":

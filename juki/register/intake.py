@@ -91,10 +91,12 @@ class NotificationIntake:
         disputes: DisputeBook,
         issuer: str,
         identity_of: Callable[[str], str],
+        receipted_by: Callable[[str], str] | None = None,
         deliver: Callable[[Connection, Sequence[notification_pb2.DisputeReport]], None],
         evidence_algorithm: HashAlgorithm = HashAlgorithm.SHA_256,
     ) -> None:
-        """`issuer` is this tier's URI identity, `identity_of` gives a municipality's gateway's.
+        """`issuer` is this tier's URI identity, `identity_of` gives a municipality's gateway's,
+        `receipted_by` that of the tier below, if there is one between.
 
         `deliver` queues dispute reports for whoever must see them, inside the transaction.
         """
@@ -105,7 +107,7 @@ class NotificationIntake:
         self._register = register
         self._disputes = disputes
         self._issuer = issuer
-        self._verifier = RunVerifier(signers, identity_of)
+        self._verifier = RunVerifier(signers, identity_of, receipted_by)
         self._deliver = deliver
         self._evidence_algorithm = evidence_algorithm
         self._lock = threading.Lock()

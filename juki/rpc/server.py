@@ -18,7 +18,8 @@ from prometheus_client import CollectorRegistry
 
 from juki.domain.errors import JukiError, Reason
 from juki.rpc.identity import DEFAULT_TRUST_DOMAIN, IdentityKind
-from juki.rpc.interceptors import AllowList, interceptor_chain
+from juki.rpc.interceptors import AllowList, OpenCalls, interceptor_chain
+from juki.rpc.revocation_check import RevocationCheck
 
 HEALTH_SERVICE = "grpc.health.v1.Health"
 REFLECTION_SERVICE = reflection.SERVICE_NAME
@@ -65,22 +66,27 @@ class JukiServer:
         allow_list: AllowList,
         *,
         health_servicer: health.HealthServicer,
+        revocation: RevocationCheck,
         registry: CollectorRegistry,
         reflected_services: Sequence[str] = (),
     ) -> None:
         """`credentials` must require client certificates; without one every call is refused.
 
-        `health_servicer` is that of the `HealthMonitor`. Raises
+        `health_servicer` is that of the `HealthMonitor`, `revocation` the server's book of
+        revocation lists, asked before each call. Raises
         `JukiError(CONFIGURATION_INVALID)` for an empty allow-list or an address that is taken.
         """
         if not allow_list:
             raise JukiError(Reason.CONFIGURATION_INVALID, "the allow-list of callers is empty")
+        self._open_calls = OpenCalls(revocation, registry)
         chain = interceptor_chain(
             {
                 HEALTH_SERVICE: settings.health_callers,
                 REFLECTION_SERVICE: settings.reflection_callers,
                 **allow_list,
             },
+            revocation=revocation,
+            open_calls=self._open_calls,
             registry=registry,
             maximum_message_bytes=settings.maximum_message_bytes,
             raw=settings.raw,
@@ -104,6 +110,10 @@ class JukiServer:
     def start(self) -> None:
         """Starts answering."""
         self.grpc_server.start()
+
+    def cut_revoked(self) -> None:
+        """Ends open streams whose callers may not be served any more; quick, and never raises."""
+        self._open_calls.sweep()
 
     def stop(self, grace_seconds: float = 5.0) -> None:
         """Takes no new calls, lets running ones finish for `grace_seconds`, returns when ended."""

@@ -20,7 +20,7 @@ from juki.rpc.channel import ChannelSettings, open_channel
 from juki.rpc.errors import reason_of
 from juki.rpc.health import HealthMonitor, HealthReportServicer
 from juki.rpc.identity import IdentityKind
-from juki.rpc.interceptors import interceptor_chain
+from juki.rpc.interceptors import OpenCalls, interceptor_chain
 from juki.rpc.interceptors.errors import ErrorInterceptor
 from juki.rpc.interceptors.identity import IdentityInterceptor
 from juki.rpc.interceptors.message import MessageInterceptor
@@ -28,6 +28,7 @@ from juki.rpc.interceptors.metrics import MetricsInterceptor
 from juki.rpc.metrics_http import serve_metrics
 from juki.rpc.server import JukiServer, ServerSettings
 from juki.v1 import health_pb2 as report_pb2
+from tests.revocation_fixtures import NothingRevoked
 
 PREFECTURE = "spiffe://pref22.juki.example/server"
 
@@ -36,7 +37,11 @@ def test_the_chain_counts_then_maps_then_identifies_then_parses() -> None:
     """Metrics outermost so that refusals are counted; errors next so that every refusal further
     in becomes a status; identity before message so that no stranger's bytes are parsed."""
     chain = interceptor_chain(
-        {"a.B": {IdentityKind.AGENCY}}, registry=CollectorRegistry(), maximum_message_bytes=1
+        {"a.B": {IdentityKind.AGENCY}},
+        revocation=NothingRevoked(),
+        open_calls=OpenCalls(NothingRevoked(), CollectorRegistry()),
+        registry=CollectorRegistry(),
+        maximum_message_bytes=1,
     )
     assert [type(link) for link in chain] == [
         MetricsInterceptor,
@@ -55,6 +60,7 @@ def test_a_server_without_an_allow_list_refuses_to_be_built() -> None:
             health_servicer=HealthMonitor(
                 {"a": lambda: None}, registry=CollectorRegistry()
             ).servicer,
+            revocation=NothingRevoked(),
             registry=CollectorRegistry(),
         )
     assert caught.value.reason is Reason.CONFIGURATION_INVALID
