@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,6 +17,7 @@ from hsm.configuration import read_configuration
 from hsm.host_files import host_files
 from hsm.permissions import Operation
 from hsm.token import open_token
+from juki.domain.errors import JukiError, Reason
 from tests.ceremony_fixtures import (
     NAMES,
     CeremonyRoom,
@@ -24,6 +26,7 @@ from tests.ceremony_fixtures import (
     contents,
     verify,
 )
+from tests.custody_fixtures import running_custody
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "ceremony" / "example.toml"
 ARCHIVE = """
@@ -175,6 +178,23 @@ def test_grants_and_users_that_changed_reach_a_host_that_is_there(room: Ceremony
     assert "        - custody.sock: mode 0600, users 4711\n" in said
     assert "        + custody.sock: seal: new_data_key, unwrap_data_key\n" in said
     assert "key made" not in said
+
+
+def test_custody_of_a_further_host_grants_what_the_file_says_after_its_next_start(
+    room: CeremonyRoom,
+) -> None:
+    here = ARCHIVE.replace("4711", str(os.getuid()))
+    room.write(more=here)
+    assert room.run("aoki", "chiba").exit_code == 0
+    with running_custody(host_files(room.network, "archive")) as custody:
+        assert len(custody.client.certificate_chain("tls-client")) == 2
+        with pytest.raises(JukiError) as refusal:
+            custody.client.new_data_key("seal")
+        assert refusal.value.reason is Reason.KEY_USE_NOT_PERMITTED
+        room.write(more=here.replace('"unwrap', '"new_data_key", "unwrap'))
+        assert room.run("aoki", "chiba").exit_code == 0
+        custody.start_again()
+        assert custody.client.new_data_key("seal").plaintext
 
 
 def test_a_key_added_to_a_host_is_made_beside_those_it_has(room: CeremonyRoom) -> None:
