@@ -90,9 +90,7 @@ def test_officers_hold_ceremonies_at_a_terminal(tmp_path: Path) -> None:
         terminal.type("y")
         is_asked(terminal, "aoki", "")
         is_asked(terminal, "baba", "mistyped this time")
-        terminal.wait_for(
-            "受け付けられません (not accepted): the passphrase of officer 'baba'"
-        )
+        terminal.wait_for("受け付けられません (not accepted): the passphrase of officer 'baba'")
         is_asked(terminal, "baba", passphrase("baba"))
         is_asked(terminal, "chiba", passphrase("chiba"))
         terminal.wait_for("鍵セレモニー記録 第2号")
@@ -146,9 +144,7 @@ def test_each_officer_needs_a_stick_of_their_own(tmp_path: Path) -> None:
         terminal.wait_for("begin)?")
         terminal.type("y")
         chooses(terminal, "aoki")
-        terminal.wait_for(
-            f"{slot}, where officer 'aoki' keeps a share, is not there"
-        )
+        terminal.wait_for(f"{slot}, where officer 'aoki' keeps a share, is not there")
         slot.mkdir()
         chooses(terminal, "aoki")
         chooses(terminal, "baba")
