@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
 from hsm.ceremony_file import read_ceremony
 from hsm.ceremony_works import works
 from hsm.host_files import ceremony_files, host_files
@@ -57,6 +59,7 @@ def kill_points(steps: int) -> list[list[int]]:
     return once + [[chosen.randint(1, steps), chosen.randint(1, steps)] for _ in range(4)]
 
 
+@pytest.mark.timeout(900)  # dozens of processes: slow where others want the cores
 def test_a_first_ceremony_killed_at_any_step_ends_with_the_same_set(tmp_path: Path) -> None:
     whole = new_room(tmp_path / "whole")
     (steps,) = hold("run", [(whole, [])])
@@ -82,6 +85,7 @@ def test_a_first_ceremony_killed_at_any_step_ends_with_the_same_set(tmp_path: Pa
     assert resumed > len(rooms) / 2  # the others were killed before a word was said
 
 
+@pytest.mark.timeout(900)  # dozens of processes: slow where others want the cores
 def test_a_resharing_killed_at_any_step_leaves_a_root_that_the_officers_open(
     tmp_path: Path,
 ) -> None:

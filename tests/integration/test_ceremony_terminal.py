@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pytest
+
 from tests.ceremony_fixtures import CeremonyRoom, contents, passphrase
 from tests.terminal import Terminal, on_a_terminal
 
@@ -28,6 +30,7 @@ def is_asked(terminal: Terminal, officer: str, answer: str) -> None:
     terminal.type(answer)
 
 
+@pytest.mark.timeout(900)  # dozens of processes: slow where others want the cores
 def test_officers_hold_ceremonies_at_a_terminal(tmp_path: Path) -> None:
     room = CeremonyRoom(tmp_path)
     room.write(municipalities="[]")
