@@ -22,9 +22,10 @@ from juki.evidence.workers import evidence_workers
 from juki.index.lmdb_index import LmdbIndex
 from juki.policy.evaluator import Policy
 from juki.process import run_server
-from juki.register.data_key import KeyPurpose, open_data_key, open_sealer
+from juki.register.data_key import KeyPurpose, open_data_key, open_sealing_keys
 from juki.register.disputes import DisputeBook
 from juki.register.intake import Committed, NotificationIntake
+from juki.register.keeping import checkpoint_signing
 from juki.register.persons import PersonRegister
 from juki.register.probes import register_probes
 from juki.register.returns import ReturnBox
@@ -37,17 +38,21 @@ from juki.rpc.names import gateway_identity, national_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, open_engine
+from juki.store.keeping import keep_register
 from juki.store.sealing import Sealer
+from juki.store.verification import RootedDatabase
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
 from national_server.callers import check_caller, recipient
 from national_server.code_pool import CodePool
 from national_server.codes_service import CodeServicer, GrantServicer, NationalCodeRegistry
 from national_server.config import NationalConfiguration
 from national_server.confirmations import Confirmations
+from national_server.covered import SECTIONS
 from national_server.grants import GrantBook
 from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
 from national_server.numbers import NumberMaker
 from national_server.reports import GovernorReports
+from national_server.tables import register_root
 
 PREFECTURES = frozenset({IdentityKind.PREFECTURE_SERVER})
 
@@ -61,7 +66,16 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     engine = open_engine(config.database_url)
     stack.callback(engine.dispose)
     migrate(engine, "national")
-    sealer = open_sealer(engine, custody)
+    sealing = open_sealing_keys(engine, custody)
+    sealer = sealing.sealer
+    keeper = keep_register(
+        stack,
+        RootedDatabase(engine, sealer, register_root, SECTIONS),
+        sealing,
+        config.register_root,
+        signing=checkpoint_signing(custody),
+        registry=registry,
+    )
     returns = ReturnBox(engine)
     signers = SignerDirectory(roots.der, lambda: datetime.datetime.now(datetime.UTC))
     signers.load(engine)
@@ -93,7 +107,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     pseudonym_key, _ = open_data_key(engine, custody, KeyPurpose.PSEUDONYMS)
     audit = FileAuditLog(config.audit_directory, head_signing=_head_signing(custody))
     stack.callback(audit.close)
-    probes = register_probes(engine, custody) | {"audit": audit.check}
+    probes = register_probes(engine, custody) | {"audit": audit.check, "root": keeper.check}
     monitor = HealthMonitor(probes, registry=registry)
     server = JukiServer(
         ServerSettings(

@@ -11,6 +11,8 @@ from juki.store.schema import copy_of
 metadata = copy_of(register_metadata)
 """The register's tables and, below, what only the nation keeps."""
 
+register_root = metadata.tables["register_root"]
+
 allotment = Table(
     "allotment",
     metadata,

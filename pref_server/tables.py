@@ -11,6 +11,8 @@ from juki.store.schema import copy_of
 metadata = copy_of(register_metadata)
 """The register's tables and, below, what only a prefecture keeps."""
 
+register_root = metadata.tables["register_root"]
+
 upstream_cursor = Table(
     "upstream_cursor",
     metadata,
