@@ -5,7 +5,7 @@ from alembic import op
 
 from juki.store.engine import BIG
 
-revision = "gateway_0002"
+revision = "gateway_0002_root"
 down_revision = "gateway_0001"
 branch_labels = None
 depends_on = None

@@ -5,8 +5,8 @@ from alembic import op
 
 from juki.store.engine import BIG
 
-revision = "national_0004"
-down_revision = "national_0003"
+revision = "prefectural_0004_root"
+down_revision = "prefectural_0003"
 branch_labels = None
 depends_on = None
 

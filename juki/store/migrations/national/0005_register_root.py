@@ -5,8 +5,8 @@ from alembic import op
 
 from juki.store.engine import BIG
 
-revision = "prefectural_0003"
-down_revision = "prefectural_0002"
+revision = "national_0005_root"
+down_revision = "national_0004"
 branch_labels = None
 depends_on = None
 
