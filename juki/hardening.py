@@ -1,4 +1,4 @@
-"""What processes with keys or persons' data deny themselves: dumps, being read, outliving others."""
+"""What processes with keys or persons' data deny themselves: core dumps, being read, orphanhood."""
 
 from __future__ import annotations
 
