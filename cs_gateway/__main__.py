@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
 from cs_gateway.config import GatewayConfiguration
+from cs_gateway.covered import SECTIONS
 from cs_gateway.drop_folder import DropFolder
 from cs_gateway.drop_store import DropStore
 from cs_gateway.gateway import Gateway, GatewayOptions
@@ -20,12 +21,14 @@ from cs_gateway.probes import gateway_probes
 from cs_gateway.receipts import CertifiedReceipts
 from cs_gateway.replenishment import PoolMarks
 from cs_gateway.service import ALLOWED_CALLERS, RAW_METHODS, SERVICE, RegisterService
+from cs_gateway.tables import REGISTER_ROOT
 from cs_gateway.upstream import PrefectureClient
 from juki.custody.client import CustodyClient
 from juki.custody.roots import Roots, load_roots
 from juki.custody.tls import channel_credentials, server_credentials
 from juki.domain.codes import LocalGovernmentCode
 from juki.process import run_server
+from juki.register.keeping import checkpoint_signing
 from juki.register.signers import SignerDirectory
 from juki.revocation.running import Revocation
 from juki.rpc.channel import open_channel
@@ -33,6 +36,8 @@ from juki.rpc.health import HealthMonitor
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, now_microseconds, open_engine
+from juki.store.keeping import keep_register
+from juki.store.verification import RootedDatabase
 from juki.v1 import register_pb2_grpc
 
 
@@ -97,6 +102,14 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
         clock=now_microseconds,
         choices=random.SystemRandom(),
     )
+    keeper = keep_register(
+        stack,
+        RootedDatabase(parts.engine, gateway.store.sealer, REGISTER_ROOT, SECTIONS),
+        gateway.store.sealing,
+        config.register_root,
+        signing=checkpoint_signing(parts.custody),
+        registry=registry,
+    )
     if config.drop_folder is not None:
         folder = DropFolder(
             config.drop_folder.directory,
@@ -106,8 +119,12 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
         )
         gateway.watch(folder, config.drop_folder.poll_seconds)
     own_host = f"pref{config.municipality[:2]}.{config.trust_domain}"
-    probes = gateway_probes(gateway.store, gateway.signer, gateway.writer)
-    monitor = HealthMonitor({**probes, "revocation": revocation.probe(own_host)}, registry=registry)
+    probes = {
+        **gateway_probes(gateway.store, gateway.signer, gateway.writer),
+        "root": keeper.check,
+        "revocation": revocation.probe(own_host),
+    }
+    monitor = HealthMonitor(probes, registry=registry)
     server = JukiServer(
         ServerSettings(
             address=config.listen_address,

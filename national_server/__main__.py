@@ -22,9 +22,10 @@ from juki.evidence.workers import evidence_workers
 from juki.index.lmdb_index import LmdbIndex
 from juki.policy.evaluator import Policy
 from juki.process import run_server
-from juki.register.data_key import KeyPurpose, open_data_key, open_sealer
+from juki.register.data_key import KeyPurpose, open_data_key, open_sealing_keys
 from juki.register.disputes import DisputeBook
 from juki.register.intake import Committed, NotificationIntake
+from juki.register.keeping import checkpoint_signing
 from juki.register.persons import PersonRegister
 from juki.register.probes import register_probes
 from juki.register.returns import ReturnBox
@@ -39,17 +40,21 @@ from juki.rpc.names import gateway_identity, national_identity, prefecture_ident
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, open_engine
+from juki.store.keeping import keep_register
 from juki.store.sealing import Sealer
+from juki.store.verification import RootedDatabase
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
 from national_server.callers import check_caller, recipient
 from national_server.code_pool import CodePool
 from national_server.codes_service import CodeServicer, GrantServicer, NationalCodeRegistry
 from national_server.config import NationalConfiguration
 from national_server.confirmations import Confirmations
+from national_server.covered import SECTIONS
 from national_server.grants import GrantBook
 from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
 from national_server.numbers import NumberMaker
 from national_server.reports import GovernorReports
+from national_server.tables import register_root
 
 PREFECTURES = frozenset({IdentityKind.PREFECTURE_SERVER})
 
@@ -63,7 +68,16 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     engine = open_engine(config.database_url)
     stack.callback(engine.dispose)
     migrate(engine, "national")
-    sealer = open_sealer(engine, custody)
+    sealing = open_sealing_keys(engine, custody)
+    sealer = sealing.sealer
+    keeper = keep_register(
+        stack,
+        RootedDatabase(engine, sealer, register_root, SECTIONS),
+        sealing,
+        config.register_root,
+        signing=checkpoint_signing(custody),
+        registry=registry,
+    )
     revocation = Revocation(
         engine=engine, roots_der=roots.der, clock=_utc_now, registry=registry, custody=custody
     )
@@ -100,6 +114,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     stack.callback(audit.close)
     probes = register_probes(engine, custody) | {
         "audit": audit.check,
+        "root": keeper.check,
         "revocation": revocation.probe(f"national.{config.trust_domain}"),
     }
     monitor = HealthMonitor(probes, registry=registry)

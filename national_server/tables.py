@@ -13,6 +13,8 @@ metadata = copy_of(register_metadata)
 """The register's tables and, below, what only the nation keeps."""
 revocation_list.to_metadata(metadata)
 
+register_root = metadata.tables["register_root"]
+
 allotment = Table(
     "allotment",
     metadata,

@@ -13,9 +13,10 @@ from juki.custody.roots import load_roots
 from juki.custody.tls import channel_credentials, server_credentials
 from juki.evidence.workers import evidence_workers
 from juki.process import run_server
-from juki.register.data_key import open_sealer
+from juki.register.data_key import open_sealing_keys
 from juki.register.disputes import DisputeBook
 from juki.register.intake import NotificationIntake
+from juki.register.keeping import checkpoint_signing
 from juki.register.persons import PersonRegister
 from juki.register.probes import register_probes
 from juki.register.returns import ReturnBox
@@ -30,14 +31,18 @@ from juki.rpc.names import gateway_identity, national_identity, prefecture_ident
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, open_engine
+from juki.store.keeping import keep_register
+from juki.store.verification import RootedDatabase
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
 from juki.worker import Worker
 from pref_server.callers import PrefecturalCallers
 from pref_server.codes import CodeForwarder
 from pref_server.config import PrefecturalConfiguration
+from pref_server.covered import SECTIONS
 from pref_server.grants import GrantKeeper
 from pref_server.relay import Relay, RelayMetrics
 from pref_server.returns import ReturnsFollower
+from pref_server.tables import register_root
 
 GATEWAYS = frozenset({IdentityKind.CS_GATEWAY})
 
@@ -50,7 +55,16 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
     engine = open_engine(config.database_url)
     stack.callback(engine.dispose)
     migrate(engine, "prefectural")
-    sealer = open_sealer(engine, custody)
+    sealing = open_sealing_keys(engine, custody)
+    sealer = sealing.sealer
+    keeper = keep_register(
+        stack,
+        RootedDatabase(engine, sealer, register_root, SECTIONS),
+        sealing,
+        config.register_root,
+        signing=checkpoint_signing(custody),
+        registry=registry,
+    )
     channel = open_channel(
         config.nation.address,
         config.nation.server_name,
@@ -107,7 +121,10 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         engine=engine, nation=nation, returns=returns, municipalities=callers.municipalities
     )
     own_host = f"pref{config.prefecture}.{config.trust_domain}"
-    probes = register_probes(engine, custody) | {"revocation": revocation.probe(own_host)}
+    probes = register_probes(engine, custody) | {
+        "root": keeper.check,
+        "revocation": revocation.probe(own_host),
+    }
     monitor = HealthMonitor(probes, registry=registry)
     server = JukiServer(
         ServerSettings(

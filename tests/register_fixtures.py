@@ -12,6 +12,7 @@ from sqlalchemy import URL, Engine
 
 from hsm.plan import Prefecture, ProvisioningPlan
 from juki.custody.port import INDIVIDUAL_NUMBER
+from juki.register import tables as t
 from juki.register.data_key import open_sealer
 from juki.register.disputes import DisputeBook
 from juki.register.intake import NotificationIntake, Submission
@@ -20,9 +21,11 @@ from juki.register.returns import ReturnBox
 from juki.register.signers import SignerDirectory, SignerRevocation
 from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
 from juki.store.engine import migrate, open_engine
+from juki.store.verification import RootedDatabase, verify
 from juki.v1 import intake_pb2, notification_pb2
 from national_server.code_pool import CodePool
 from national_server.codes_service import NationalCodeRegistry
+from national_server.covered import SECTIONS
 from national_server.numbers import Mac, NumberMaker
 from national_server.reports import GovernorReports
 from tests.memory_custody import MemoryCustody, MemoryNetwork
@@ -78,6 +81,9 @@ class Nation:
         """`custody` is that of an earlier process on the same database, for a restart."""
         self.engine = engine
         self.hosts = hosts
+        self.tampered_with = False
+        """Whether the test writes past the register, so that its root cannot fit."""
+
         self.custody = custody or hosts.custody(national_identity(DOMAIN))
         self.sealer = open_sealer(engine, self.custody)
         self.returns = ReturnBox(engine)
@@ -152,6 +158,10 @@ def engine(database_url: str | URL) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def nation(engine: Engine, hosts: Hosts) -> Nation:
-    """A nation whose register is empty."""
-    return Nation(engine, hosts)
+def nation(engine: Engine, hosts: Hosts) -> Iterator[Nation]:
+    """A nation whose register is empty; whatever a test does, it leaves the root as it must be."""
+    one = Nation(engine, hosts)
+    yield one
+    if not one.tampered_with:
+        database = RootedDatabase(engine, one.sealer, t.register_root, SECTIONS)
+        assert verify(database, None).findings == []
