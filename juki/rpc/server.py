@@ -2,7 +2,8 @@
 
 Synchronous grpcio: measured at twice the calls per second of its asyncio form. Each running call
 holds a thread of the pool, a response stream until it ends: servers with endless streams (such as
-`FollowReturns`) need at least as many threads as followers, plus those for other calls.
+`FollowReturns`) need at least as many threads as followers, plus those for other calls. Streams may
+take three quarters of the threads, and one caller's a quarter.
 """
 
 from __future__ import annotations
@@ -78,7 +79,10 @@ class JukiServer:
         """
         if not allow_list:
             raise JukiError(Reason.CONFIGURATION_INVALID, "the allow-list of callers is empty")
-        self._open_calls = OpenCalls(revocation, registry)
+        threads = settings.worker_threads
+        self._open_calls = OpenCalls(
+            revocation, registry, most=max(2, threads * 3 // 4), most_of_one=max(2, threads // 4)
+        )
         chain = interceptor_chain(
             {
                 HEALTH_SERVICE: settings.health_callers,

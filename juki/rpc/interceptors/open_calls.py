@@ -1,4 +1,4 @@
-"""Open streams, so that those of a caller that has been revoked since are cut."""
+"""Open streams: how many there may be, and the end of those whose caller has been revoked since."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 import grpc
 from prometheus_client import CollectorRegistry, Counter
 
-from juki.domain.errors import JukiError
+from juki.domain.errors import JukiError, Reason
 from juki.rpc.identity import Caller
 from juki.rpc.revocation_check import RevocationCheck
 
@@ -31,7 +31,17 @@ class OpenCalls:
         revocation: RevocationCheck,
         registry: CollectorRegistry,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        most: int = 12,
+        most_of_one: int = 4,
     ) -> None:
+        """`most` streams are open at once, `most_of_one` of them by one identity.
+
+        Each holds a thread: no caller, and not all of them together, may take every thread there
+        is.
+        """
+        self._most = most
+        self._most_of_one = most_of_one
         self._revocation = revocation
         self._monotonic = monotonic
         self._open: set[OpenCall] = set()
@@ -45,9 +55,16 @@ class OpenCalls:
 
     @contextmanager
     def opened(self, context: grpc.ServicerContext, caller: Caller) -> Iterator[OpenCall]:
-        """Keeps a stream under watch for the block."""
+        """Keeps a stream under watch for the block.
+
+        Raises:
+            JukiError: OVERLOADED where the caller, or everybody together, has as many as may be.
+        """
         one = OpenCall(context, caller)
         with self._lock:
+            own = sum(other.caller.identity == caller.identity for other in self._open)
+            if own >= self._most_of_one or len(self._open) >= self._most:
+                raise JukiError(Reason.OVERLOADED, "too many streams are open")
             self._open.add(one)
         try:
             yield one

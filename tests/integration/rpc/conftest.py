@@ -34,7 +34,7 @@ SERVER_NAME = "national.juki.example"
 PREFECTURE = "spiffe://pref22.juki.example/server"
 USUAL_SETTINGS: dict[str, Any] = {
     "address": "127.0.0.1:0",
-    "worker_threads": 4,
+    "worker_threads": 8,
     "maximum_message_bytes": 64 * 1024,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -181,6 +181,37 @@ def test_a_stopping_server_lets_running_calls_finish(harness: Any) -> None:
     assert call.result(timeout=10).word == "work"
     stopper.join(10)
     assert not stopper.is_alive()
+
+
+def test_streams_that_never_end_leave_threads_for_everybody_else(harness: Any) -> None:
+    """Of eight threads six may be held by streams, and two by one caller's."""
+    end = threading.Event()
+    stubs = [harness.stub(f"spiffe://pref{number}.juki.example/server") for number in range(21, 25)]
+
+    def refused(stub: Any) -> Reason | None:
+        with pytest.raises(grpc.RpcError) as caught:
+            next(stub.Exchange(iter([harness.request("no")])))
+        return reason_of(caught.value)
+
+    calls = []
+    try:
+        for stub in stubs[:3]:
+            for _ in range(2):
+                calls.append(stub.Exchange(_first_then_silence(harness, end)))
+                assert next(calls[-1]).word == "begin"
+            assert refused(stub) is Reason.OVERLOADED
+        assert refused(stubs[3]) is Reason.OVERLOADED
+        assert stubs[3].One(harness.request("still")).word == "still"
+    finally:
+        end.set()
+    for call in calls:
+        assert list(call) == []
+    assert next(stubs[3].Exchange(iter([harness.request("again")]))).word == "again"
+
+
+def _first_then_silence(harness: Any, end: threading.Event) -> Iterator[Any]:
+    yield harness.request("begin")
+    end.wait(20)
 
 
 def test_a_channel_tries_again_while_the_peer_is_unavailable(harness: Any) -> None:
