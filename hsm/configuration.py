@@ -46,6 +46,8 @@ class TokenSection(_Section):
     """SoftHSM only: its configuration file."""
     silence_seconds: float = Field(default=3.0, gt=0)
     """How long the module may take over one call before it is taken to hang."""
+    patience_seconds: float = Field(default=2.0, ge=0)
+    """How long callers wait for a replaced process before they are refused."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes with a session each: more than one where the token signs in parallel."""
 
