@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cryptography import x509
 
@@ -54,15 +54,28 @@ class AuthorityRecord:
 
     @contextmanager
     def locked(self) -> Iterator[LockedRecord]:
-        """The record for this process alone; raises CONFIGURATION_INVALID where it is damaged."""
+        """The record for this process alone.
+
+        Raises CONFIGURATION_INVALID where it is damaged, CUSTODY_UNAVAILABLE where it cannot be
+        written.
+        """
         is_new = not self._file.exists()
-        with self._file.open("a+b") as file:
+        with self._opened() as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if is_new:
                 self._file.chmod(0o600)
                 _sync_directory(self._file.parent)
             self._catch_up(file)
             yield LockedRecord(file, self)
+
+    def _opened(self) -> BinaryIO:
+        try:
+            return self._file.open("a+b")
+        except OSError as error:
+            raise JukiError(
+                Reason.CUSTODY_UNAVAILABLE,
+                f"the authority's record cannot be written ({type(error).__name__})",
+            ) from None
 
     def facts(self, issuer_key_id: bytes) -> AuthorityFacts:
         """What is known of an issuing key; only within `locked`."""
@@ -73,7 +86,7 @@ class AuthorityRecord:
         self._read_to += len(line)
         self._take_in(entry)
 
-    def _catch_up(self, file: Any) -> None:
+    def _catch_up(self, file: BinaryIO) -> None:
         size = file.seek(0, os.SEEK_END)
         if size < self._read_to:
             raise _damaged()
@@ -110,7 +123,7 @@ class AuthorityRecord:
 class LockedRecord:
     """Writes the record while its lock is held."""
 
-    def __init__(self, file: Any, record: AuthorityRecord) -> None:
+    def __init__(self, file: BinaryIO, record: AuthorityRecord) -> None:
         self._file = file
         self._record = record
 

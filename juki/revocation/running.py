@@ -59,11 +59,9 @@ class Revocation:
         for one in self.book.lists():
             self._metrics.follow(one)
         if custody is not None:
-            own = OwnList(custody, self.book)
+            own = OwnList(custody, self.book, self._metrics.refused)
             own.take()
-            self._workers.append(
-                Worker("revocation-own", own.work, wake=own.wake, failed=self._metrics.refused)
-            )
+            self._workers.append(Worker("revocation-own", own.work, wake=own.wake))
         if above is not None:
             stub = revocation_pb2_grpc.RevocationServiceStub(above)
             exchange = ListExchange(stub, self.book, self._metrics.refused)

@@ -29,9 +29,17 @@ _LOG: Final = structlog.get_logger(__name__)
 class OwnList:
     """Takes the list of the host's own issuing authority from custody as soon as it is signed."""
 
-    def __init__(self, custody: RevocationSource, book: RevocationBook) -> None:
+    def __init__(
+        self,
+        custody: RevocationSource,
+        book: RevocationBook,
+        refused: Callable[[Reason], None] = lambda _: None,
+    ) -> None:
+        """`refused` is told each list of custody that was not taken in."""
         self._custody = custody
         self._book = book
+        self._refused = refused
+        self._last_failure: Reason | None = None
         self._last: IssuedRevocationList | None = None
         self._stopped = threading.Event()
 
@@ -44,8 +52,17 @@ class OwnList:
             self._last = issued
 
     def work(self) -> None:
-        """A worker's round."""
-        self.take()
+        """A worker's round; custody that is away is asked again at once, not ever later."""
+        failure: Reason | None = None
+        try:
+            self.take()
+        except JukiError as error:
+            failure = error.reason
+            if failure is Reason.CRL_REFUSED:
+                self._refused(failure)
+            if failure is not self._last_failure:
+                _LOG.error("own_revocation_list_not_taken", reason=failure.value)
+        self._last_failure = failure
         self._stopped.wait(_OWN_SECONDS)
 
     def wake(self) -> None:
