@@ -31,7 +31,7 @@ DEFAULT_SEGMENT_BYTES: Final = 64 * 1024 * 1024
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ROOM_BYTES: Final = 64 * 1024
-"""A disk that was full has room again when this is free beside what it did not take."""
+"""A disk has room while this is free, beside what it last did not take."""
 _FULL: Final = "the audit log's disk is full"
 
 
@@ -135,11 +135,11 @@ class FileAuditLog:
     def check(self) -> None:
         """Raises AuditUnavailable when nothing can be appended now: a probe of health.
 
-        A disk that was full counts as full until it has room again, whether anybody appends or not.
+        That is also so while the disk has no room left, whether anybody appends or not.
         """
         if self._failure is not None or self._closed:
             raise AuditUnavailable(self._failure or "the audit log is closed")
-        if self._wanted and not self._has_room():
+        if not self._has_room():
             raise AuditUnavailable(_FULL)
 
     def append(self, record: AuditRecord) -> AuditPosition:

@@ -20,6 +20,8 @@ from juki.v1 import health_pb2, health_pb2_grpc
 from tests.planted_person import planted_birth
 
 _PAUSE_SECONDS = 0.2
+_PEOPLE = 100
+"""In a look-up: a record of this many soon fills the last page of a full disk."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ class NetworkWatch:
         return frozenset()
 
     def _look_up(self) -> frozenset[str]:
-        self.body.batch([self.individual_number])
+        self.body.batch([self.individual_number] * _PEOPLE)
         return frozenset()
 
     def _failing(self, channel: grpc.Channel) -> frozenset[str]:
