@@ -132,6 +132,17 @@ def test_a_list_never_goes_back_not_even_after_a_restart(setting: Setting) -> No
     assert setting.take(new) is False
 
 
+def test_an_older_list_is_refused_also_where_nobody_was_revoked_between(setting: Setting) -> None:
+    old = setting.here.current()
+    setting.clock.advance(hours=2)
+    new = setting.here.current()
+    setting.take(new)
+    assert setting.take(old) is Reason.CRL_REFUSED
+    setting.start_again()
+    assert setting.take(old) is Reason.CRL_REFUSED
+    assert setting.take(new) is False
+
+
 def test_a_newer_list_that_forgets_a_revocation_is_refused(setting: Setting) -> None:
     backup = setting.here.record_file.read_bytes() if setting.here.record_file.exists() else b""
     setting.take(setting.here.revoke(setting.gateway.serial))
