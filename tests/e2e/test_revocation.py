@@ -327,16 +327,12 @@ def test_a_revoked_prefecture_is_refused_by_the_nation_and_its_gateways_send_it_
     taken = 'juki_intake_notifications_total{outcome="accepted"}'
     before = metric(network, "pref22", taken)
     assert before > 0
+    known = metric(network, "pref22", REVOKED_HERE)
     told = revoke(network, "pref22", "--identity", "spiffe://pref22.juki.example/server")
     assert "3 certificates revoked" in told
     revoked = 'reason="IDENTITY_REVOKED"'
-    wait_until(
-        lambda: (
-            metric(network, "national", REVOKED_HERE)
-            == metric(network, f"cs-{HERE}", REVOKED_HERE)
-            == metric(network, "pref22", REVOKED_HERE)
-        )
-    )
+    tiers = ("national", "pref22", f"cs-{HERE}")
+    wait_until(lambda: {metric(network, tier, REVOKED_HERE) for tier in tiers} == {known + 3})
     with network.channel("pref22", "national") as channel:
         with pytest.raises(grpc.RpcError) as refused:
             intake_pb2_grpc.NotificationIntakeServiceStub(channel).GetStreamHead(
