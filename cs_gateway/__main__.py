@@ -33,6 +33,7 @@ from juki.register.signers import SignerDirectory
 from juki.revocation.running import Revocation
 from juki.rpc.channel import open_channel
 from juki.rpc.health import HealthMonitor
+from juki.rpc.names import prefecture_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, now_microseconds, open_engine
@@ -90,13 +91,15 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
         roots_der=parts.roots.der,
         clock=_utc_now,
         registry=registry,
-        above=parts.channel,
+    )
+    channel = revocation.follow(
+        parts.channel, prefecture_identity(config.municipality[:2], config.trust_domain)
     )
     gateway = Gateway(
         parts.options,
         engine=parts.engine,
         custody=parts.custody,
-        upstream=parts.upstream,
+        upstream=PrefectureClient(channel),
         verify=CertifiedReceipts(SignerDirectory(parts.roots.der, _utc_now, revocation.book)),
         registry=registry,
         clock=now_microseconds,
@@ -145,7 +148,7 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
         gateway.progress,
     )
     register_pb2_grpc.add_ResidentRegisterServiceServicer_to_server(service, server.grpc_server)
-    revocation.start(stack, server, serves=False)
+    revocation.start(stack, server)
     gateway.start()
     stack.callback(gateway.close)
     facts = start_serving(stack, server, monitor, registry, config.metrics_port)

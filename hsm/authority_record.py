@@ -81,10 +81,11 @@ class AuthorityRecord:
         """What is known of an issuing key; only within `locked`."""
         return self._facts.setdefault(issuer_key_id.hex(), AuthorityFacts())
 
-    def appended(self, line: bytes, entry: dict[str, Any]) -> None:
+    def appended(self, lines: bytes, entries: Iterable[dict[str, Any]]) -> None:
         """Takes in what has just been written."""
-        self._read_to += len(line)
-        self._take_in(entry)
+        self._read_to += len(lines)
+        for entry in entries:
+            self._take_in(entry)
 
     def _catch_up(self, file: BinaryIO) -> None:
         size = file.seek(0, os.SEEK_END)
@@ -145,8 +146,8 @@ class LockedRecord:
 
     def revoked(self, issuer_key_id: bytes, revocations: Iterable[Revocation]) -> None:
         """Remembers revocations; all are durable when this returns."""
-        for one in revocations:
-            self._append(
+        self._append(
+            *(
                 {
                     "kind": "revoked",
                     "issuer": issuer_key_id.hex(),
@@ -154,18 +155,20 @@ class LockedRecord:
                     "reason": one.reason,
                     "at": one.at.isoformat(),
                 }
+                for one in revocations
             )
+        )
 
     def numbered(self, issuer_key_id: bytes, number: int) -> None:
         """Remembers that a list with this number has begun to exist."""
         self._append({"kind": "numbered", "issuer": issuer_key_id.hex(), "number": number})
 
-    def _append(self, entry: dict[str, Any]) -> None:
-        line = json.dumps(entry).encode() + b"\n"
-        self._file.write(line)
+    def _append(self, *entries: dict[str, Any]) -> None:
+        lines = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
+        self._file.write(lines)
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._record.appended(line, entry)
+        self._record.appended(lines, entries)
 
 
 def record_certified(

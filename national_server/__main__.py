@@ -182,7 +182,8 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         pseudonymiser=Pseudonymiser(pseudonym_key),
         registry=registry,
     )
-    revocation.start(stack, server, serves=True)
+    revocation.serve(server, lambda: intake.certificates)
+    revocation.start(stack, server)
     for worker in evidence_workers(
         config.evidence,
         engine=engine,

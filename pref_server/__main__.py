@@ -65,20 +65,20 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         signing=checkpoint_signing(custody),
         registry=registry,
     )
-    channel = open_channel(
+    to_nation = open_channel(
         config.nation.address,
         config.nation.server_name,
         channel_credentials(custody, roots.pem),
     )
-    stack.callback(channel.close)
+    stack.callback(to_nation.close)
     revocation = Revocation(
         engine=engine,
         roots_der=roots.der,
         clock=_utc_now,
         registry=registry,
         custody=custody,
-        above=channel,
     )
+    channel = revocation.follow(to_nation, national_identity(config.trust_domain))
     signers = SignerDirectory(roots.der, _utc_now, revocation.book)
     signers.load(engine)
     returns = ReturnBox(engine)
@@ -159,7 +159,8 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         CodeForwarder(codes_pb2_grpc.CodeServiceStub(channel), grants, callers.check),
         server.grpc_server,
     )
-    revocation.start(stack, server, serves=True)
+    revocation.serve(server, lambda: intake.certificates)
+    revocation.start(stack, server)
     for worker in (
         Worker("relay", relay.work, wake=relay.wake, failed=relay.failed),
         Worker("returns", follower.work, wake=follower.cut),

@@ -61,7 +61,7 @@ class Hosts:
         return self._custody[identity]
 
     def successor(self, identity: str) -> MemoryCustody:
-        """New keys and certificates for the same host, beside the old ones."""
+        """New keys and certificates for a host without an authority, beside the old ones."""
         return MemoryCustody(self.network, self._hosts[identity])
 
 

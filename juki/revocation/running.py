@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Final
@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from juki.custody.port import RevocationSource
 from juki.domain.errors import JukiError
 from juki.revocation.book import RevocationBook
+from juki.revocation.gate import PeerGate
 from juki.revocation.metrics import RevocationMetrics
 from juki.revocation.service import RevocationServicer
 from juki.revocation.spreading import ListExchange, OwnList
@@ -41,14 +42,14 @@ class Revocation:
         clock: Callable[[], datetime],
         registry: CollectorRegistry,
         custody: RevocationSource | None = None,
-        above: grpc.Channel | None = None,
     ) -> None:
-        """`custody` where the host has an issuing authority; `above` to the tier above.
+        """`custody` where the host has an issuing authority.
 
-        Loads what was stored, looks into custody, and asks the tier above once, which may be away.
-        Raises what custody raises: without its own list a server can serve nobody.
+        Loads what was stored and looks into custody. Raises what custody raises: without its own
+        list a server can serve nobody.
         """
         self.book = RevocationBook(engine, roots_der, clock)
+        self._roots = roots_der
         self._clock = clock
         self._metrics = RevocationMetrics(registry, clock)
         self._workers: list[Worker] = []
@@ -62,21 +63,31 @@ class Revocation:
             own = OwnList(custody, self.book, self._metrics.refused)
             own.take()
             self._workers.append(Worker("revocation-own", own.work, wake=own.wake))
-        if above is not None:
-            stub = revocation_pb2_grpc.RevocationServiceStub(above)
-            exchange = ListExchange(stub, self.book, self._metrics.refused)
-            try:
-                exchange.exchange()
-            except JukiError as error:
-                _LOG.warning("revocation_lists_not_fetched_yet", reason=error.reason.value)
-            self._workers.append(Worker("revocation-exchange", exchange.work, wake=exchange.wake))
 
-    def start(self, stack: ExitStack, server: JukiServer, *, serves: bool) -> None:
-        """Acts on new lists from now on; with `serves`, passes them to those who call."""
-        if serves:
-            revocation_pb2_grpc.add_RevocationServiceServicer_to_server(
-                RevocationServicer(self.book, self._metrics.refused), server.grpc_server
-            )
+    def follow(self, above: grpc.Channel, identity: str) -> grpc.Channel:
+        """Exchanges lists with the tier above, whose server has this URI identity, from now on.
+
+        Asks it once at once; it may be away. Gives the channel for everything else that is called
+        there: it refuses calls while that server is revoked, or not known not to be.
+        """
+        stub = revocation_pb2_grpc.RevocationServiceStub(above)
+        gate = PeerGate(self.book, self._roots, self._clock, identity)
+        exchange = ListExchange(stub, self.book, gate, self._metrics.refused)
+        try:
+            exchange.exchange()
+        except JukiError as error:
+            _LOG.warning("revocation_lists_not_fetched_yet", reason=error.reason.value)
+        self._workers.append(Worker("revocation-exchange", exchange.work, wake=exchange.wake))
+        return grpc.intercept_channel(above, gate)
+
+    def serve(self, server: JukiServer, certificates: Callable[[], Iterable[bytes]]) -> None:
+        """Passes lists to those who call; `certificates` are of the key under our receipts."""
+        revocation_pb2_grpc.add_RevocationServiceServicer_to_server(
+            RevocationServicer(self.book, certificates, self._metrics.refused), server.grpc_server
+        )
+
+    def start(self, stack: ExitStack, server: JukiServer) -> None:
+        """Acts on new lists from now on, until the stack is closed."""
         self.book.on_change(lambda _: server.cut_revoked())
 
         def watch() -> None:

@@ -24,9 +24,18 @@ _LOG: Final = structlog.get_logger(__name__)
 class RevocationServicer(revocation_pb2_grpc.RevocationServiceServicer):
     """Takes lists from anyone who may call, since each proves itself, and gives its own."""
 
-    def __init__(self, book: RevocationBook, refused: Callable[[Reason], None]) -> None:
-        """`refused` is told each list that was not taken in."""
+    def __init__(
+        self,
+        book: RevocationBook,
+        certificates: Callable[[], Iterable[bytes]],
+        refused: Callable[[Reason], None],
+    ) -> None:
+        """`certificates` gives the chain of the key under this server's receipts.
+
+        `refused` is told each list that was not taken in.
+        """
         self._book = book
+        self._certificates = certificates
         self._refused = refused
 
     def ExchangeRevocationLists(  # noqa: N802 - the name of the contract
@@ -36,7 +45,9 @@ class RevocationServicer(revocation_pb2_grpc.RevocationServiceServicer):
         take_in(self._book, request.lists, self._refused)
         known = {held.issuer_key_id: held.number for held in request.held}
         return pb.ExchangeRevocationListsResponse(
-            held=held_by(self._book), lists=fitting(self._book.newer_than(known))
+            held=held_by(self._book),
+            lists=fitting(self._book.newer_than(known)),
+            certificates=self._certificates(),
         )
 
 

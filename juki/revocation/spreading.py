@@ -11,6 +11,7 @@ import structlog
 from juki.custody.port import ISSUING_AUTHORITY, IssuedRevocationList, RevocationSource
 from juki.domain.errors import JukiError, Reason
 from juki.revocation.book import RevocationBook
+from juki.revocation.gate import PeerGate
 from juki.revocation.service import fitting, held_by, take_in
 from juki.rpc.errors import refusals_of_peer
 from juki.v1 import revocation_pb2 as pb
@@ -77,10 +78,12 @@ class ListExchange:
         self,
         above: revocation_pb2_grpc.RevocationServiceStub,
         book: RevocationBook,
+        gate: PeerGate,
         refused: Callable[[Reason], None],
     ) -> None:
-        """`refused` is told each list that was not taken in."""
+        """`gate` is told what the peer shows, `refused` each list that was not taken in."""
         self._above = above
+        self._gate = gate
         self._book = book
         self._refused = refused
         self._wake = threading.Event()
@@ -90,7 +93,8 @@ class ListExchange:
     def exchange(self) -> None:
         """Brings both sides up to the same lists.
 
-        Raises UPSTREAM_UNAVAILABLE, or what the peer refused the call for.
+        Raises UPSTREAM_UNAVAILABLE, what the peer refused the call for, or what is wrong with the
+        certificates that it shows.
         """
         theirs: dict[bytes, int] | None = None
         for _ in range(_MOST_ROUNDS):
@@ -101,6 +105,7 @@ class ListExchange:
                     timeout=_CALL_SECONDS,
                 )
             take_in(self._book, response.lists, self._refused)
+            self._gate.shown(response.certificates)
             before, theirs = theirs, {held.issuer_key_id: held.number for held in response.held}
             ours = self._book.numbers()
             if ours == theirs or (before == theirs and not response.lists):

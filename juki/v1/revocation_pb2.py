@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from juki._vendor.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18juki/v1/revocation.proto\x12\x07juki.v1\x1a\x1b\x62uf/validate/validate.proto\"]\n\x14SignedRevocationList\x12\x1a\n\x04list\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\xc0\x01\x12)\n\x0c\x63\x65rtificates\x18\x02 \x03(\x0c\x42\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x04\"\x07z\x05\x10\x01\x18\x80@\"F\n\x12HeldRevocationList\x12 \n\rissuer_key_id\x18\x01 \x01(\x0c\x42\t\xbaH\x06z\x04\x10\x01\x18@\x12\x0e\n\x06number\x18\x02 \x01(\x04\"\x8e\x01\n\x1e\x45xchangeRevocationListsRequest\x12\x34\n\x04held\x18\x01 \x03(\x0b\x32\x1b.juki.v1.HeldRevocationListB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x36\n\x05lists\x18\x02 \x03(\x0b\x32\x1d.juki.v1.SignedRevocationListB\x08\xbaH\x05\x92\x01\x02\x10\x64\"z\n\x1f\x45xchangeRevocationListsResponse\x12)\n\x04held\x18\x01 \x03(\x0b\x32\x1b.juki.v1.HeldRevocationList\x12,\n\x05lists\x18\x02 \x03(\x0b\x32\x1d.juki.v1.SignedRevocationList2\x81\x01\n\x11RevocationService\x12l\n\x17\x45xchangeRevocationLists\x12\'.juki.v1.ExchangeRevocationListsRequest\x1a(.juki.v1.ExchangeRevocationListsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18juki/v1/revocation.proto\x12\x07juki.v1\x1a\x1b\x62uf/validate/validate.proto\"]\n\x14SignedRevocationList\x12\x1a\n\x04list\x18\x01 \x01(\x0c\x42\x0c\xbaH\tz\x07\x10\x01\x18\x80\x80\xc0\x01\x12)\n\x0c\x63\x65rtificates\x18\x02 \x03(\x0c\x42\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x04\"\x07z\x05\x10\x01\x18\x80@\"F\n\x12HeldRevocationList\x12 \n\rissuer_key_id\x18\x01 \x01(\x0c\x42\t\xbaH\x06z\x04\x10\x01\x18@\x12\x0e\n\x06number\x18\x02 \x01(\x04\"\x8e\x01\n\x1e\x45xchangeRevocationListsRequest\x12\x34\n\x04held\x18\x01 \x03(\x0b\x32\x1b.juki.v1.HeldRevocationListB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x36\n\x05lists\x18\x02 \x03(\x0b\x32\x1d.juki.v1.SignedRevocationListB\x08\xbaH\x05\x92\x01\x02\x10\x64\"\x90\x01\n\x1f\x45xchangeRevocationListsResponse\x12)\n\x04held\x18\x01 \x03(\x0b\x32\x1b.juki.v1.HeldRevocationList\x12,\n\x05lists\x18\x02 \x03(\x0b\x32\x1d.juki.v1.SignedRevocationList\x12\x14\n\x0c\x63\x65rtificates\x18\x03 \x03(\x0c\x32\x81\x01\n\x11RevocationService\x12l\n\x17\x45xchangeRevocationLists\x12\'.juki.v1.ExchangeRevocationListsRequest\x1a(.juki.v1.ExchangeRevocationListsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,8 +48,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HELDREVOCATIONLIST']._serialized_end=231
   _globals['_EXCHANGEREVOCATIONLISTSREQUEST']._serialized_start=234
   _globals['_EXCHANGEREVOCATIONLISTSREQUEST']._serialized_end=376
-  _globals['_EXCHANGEREVOCATIONLISTSRESPONSE']._serialized_start=378
-  _globals['_EXCHANGEREVOCATIONLISTSRESPONSE']._serialized_end=500
-  _globals['_REVOCATIONSERVICE']._serialized_start=503
-  _globals['_REVOCATIONSERVICE']._serialized_end=632
+  _globals['_EXCHANGEREVOCATIONLISTSRESPONSE']._serialized_start=379
+  _globals['_EXCHANGEREVOCATIONLISTSRESPONSE']._serialized_end=523
+  _globals['_REVOCATIONSERVICE']._serialized_start=526
+  _globals['_REVOCATIONSERVICE']._serialized_end=655
 # @@protoc_insertion_point(module_scope)

@@ -110,6 +110,7 @@ class ExchangeRevocationListsResponse(_message.Message):
 
     HELD_FIELD_NUMBER: _builtins.int
     LISTS_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def held(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldRevocationList]:
         """The newest list of each authority that the server holds now."""
@@ -118,15 +119,22 @@ class ExchangeRevocationListsResponse(_message.Message):
     def lists(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignedRevocationList]:
         """Lists newer than the caller's; as many as fit in a message, the rest at the next exchange."""
 
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """DER certificates of the key under the server's receipts, leaf first, without the root: a caller
+        that holds its revocation calls the server for nothing else.
+        """
+
     def __init__(
         self,
         *,
         held: _abc.Iterable[Global___HeldRevocationList] | None = ...,
         lists: _abc.Iterable[Global___SignedRevocationList] | None = ...,
+        certificates: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "lists", b"lists"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "held", b"held", "lists", b"lists"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from juki.custody.port import SERVER_ISSUER, SIGNING, TLS_CLIENT
 from juki.domain.errors import JukiError, Reason
 from juki.revocation.book import RevocationBook
+from juki.revocation.gate import PeerGate
 from juki.revocation.lists import facts_of_der
 from juki.revocation.service import RevocationServicer
 from juki.revocation.spreading import ListExchange
@@ -23,6 +24,7 @@ from tests.register_fixtures import Hosts, identity_of
 from tests.revocation_fixtures import MemoryDesk, SetClock
 
 HERE = "221309"
+PREFECTURE = "spiffe://pref22.juki.example/server"
 
 
 class Setting:
@@ -50,6 +52,14 @@ class Setting:
         except JukiError as error:
             return error.reason
         return None
+
+    def above(self, refused: list[Reason]) -> Above:
+        """The prefecture's server over this book."""
+        return Above(self.book, refused, self.hosts.custody(PREFECTURE).certificate_chain(SIGNING))
+
+    def gate(self, below: RevocationBook) -> PeerGate:
+        """A gateway's, before its prefecture."""
+        return PeerGate(below, self.hosts.roots_der, self.clock, PREFECTURE)
 
     def take(self, signed: revocation_pb2.SignedRevocationList) -> bool | Reason:
         try:
@@ -118,6 +128,17 @@ def test_a_list_never_goes_back_not_even_after_a_restart(setting: Setting) -> No
     assert setting.take(old) is Reason.CRL_REFUSED
     setting.start_again()
     assert setting.check() is Reason.IDENTITY_REVOKED
+    assert setting.take(old) is Reason.CRL_REFUSED
+    assert setting.take(new) is False
+
+
+def test_an_older_list_is_refused_also_where_nobody_was_revoked_between(setting: Setting) -> None:
+    old = setting.here.current()
+    setting.clock.advance(hours=2)
+    new = setting.here.current()
+    setting.take(new)
+    assert setting.take(old) is Reason.CRL_REFUSED
+    setting.start_again()
     assert setting.take(old) is Reason.CRL_REFUSED
     assert setting.take(new) is False
 
@@ -212,8 +233,11 @@ def test_no_certificate_but_an_issuing_authoritys_may_stand_behind_a_list(
 class Above:
     """The tier above without the network between."""
 
-    def __init__(self, book: RevocationBook, refused: list[Reason]) -> None:
-        self._servicer = RevocationServicer(book, refused.append)
+    def __init__(
+        self, book: RevocationBook, refused: list[Reason], certificates: list[bytes]
+    ) -> None:
+        self.certificates = certificates
+        self._servicer = RevocationServicer(book, lambda: self.certificates, refused.append)
         self.calls = 0
 
     def ExchangeRevocationLists(  # noqa: N802 - the name of the contract
@@ -223,11 +247,18 @@ class Above:
         return self._servicer.ExchangeRevocationLists(request, None)  # type: ignore[arg-type]
 
 
+def exchange_with(
+    above: Above, below: RevocationBook, setting: Setting, refused: list[Reason]
+) -> ListExchange:
+    """The exchange of a gateway with its prefecture."""
+    return ListExchange(above, below, setting.gate(below), refused.append)  # type: ignore[arg-type]
+
+
 def test_an_exchange_leaves_both_sides_with_the_newest_of_either(setting: Setting) -> None:
     refused: list[Reason] = []
     below = RevocationBook(None, setting.hosts.roots_der, setting.clock)
-    above = Above(setting.book, refused)
-    exchange = ListExchange(above, below, refused.append)  # type: ignore[arg-type]
+    above = setting.above(refused)
+    exchange = exchange_with(above, below, setting, refused)
     old = setting.elsewhere.current()
     below.accept(setting.here.revoke(setting.gateway.serial))
     below.accept(old)
@@ -248,8 +279,42 @@ def test_a_list_that_the_tier_above_refuses_does_not_make_the_exchange_go_round_
     setting.book.accept(setting.here.revoke(setting.gateway.serial))
     below = RevocationBook(None, setting.hosts.roots_der, setting.clock)
     below.accept(forged(setting, numbered))  # newer, and forgets a revocation
-    above = Above(setting.book, refused)
-    ListExchange(above, below, refused.append).exchange()  # type: ignore[arg-type]
+    above = setting.above(refused)
+    exchange_with(above, below, setting, refused).exchange()
     assert refused == [Reason.CRL_REFUSED]
     assert above.calls < 5
     assert setting.check() is Reason.IDENTITY_REVOKED
+
+
+def gate_refusal(gate: PeerGate) -> Reason | None:
+    try:
+        gate.refuse_revoked()
+    except JukiError as error:
+        return error.reason
+    return None
+
+
+def test_a_caller_sends_nothing_to_a_revoked_server_until_its_successor_shows_itself(
+    setting: Setting,
+) -> None:
+    below = RevocationBook(None, setting.hosts.roots_der, setting.clock)
+    above, gate = setting.above([]), setting.gate(below)
+    exchange = ListExchange(above, below, gate, [].append)  # type: ignore[arg-type]
+    assert gate_refusal(gate) is Reason.UPSTREAM_UNAVAILABLE
+    setting.book.accept(setting.here.current())
+    exchange.exchange()
+    assert gate_refusal(gate) is None
+    setting.book.accept(setting.here.revoke(facts_of_der(above.certificates[0]).serial))
+    exchange.exchange()
+    assert gate_refusal(gate) is Reason.IDENTITY_REVOKED
+    # Another party's certificate does not open it, nor does none.
+    for shown in ([], setting.hosts.custody(identity_of(HERE)).certificate_chain(SIGNING)):
+        above.certificates = shown
+        with pytest.raises(JukiError):
+            exchange.exchange()
+        assert gate_refusal(gate) is Reason.IDENTITY_REVOKED
+    above.certificates = setting.hosts.custody(PREFECTURE).renewed_chain(SIGNING, setting.clock)
+    exchange.exchange()
+    assert gate_refusal(gate) is None
+    setting.clock.advance(hours=25)
+    assert gate_refusal(gate) is Reason.CRL_STALE

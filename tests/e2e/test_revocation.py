@@ -320,6 +320,38 @@ def test_after_a_restart_the_revoked_are_still_refused_and_older_lists_are_not_t
     wait_until(lambda: len(numbers_of_list(network, servers, "pref22")) == 1)
 
 
+def test_a_revoked_prefecture_is_refused_by_the_nation_and_its_gateways_send_it_nothing(
+    network: LocalNetwork,
+) -> None:
+    """The last test of this network: prefecture 22 has no successor here."""
+    taken = 'juki_intake_notifications_total{outcome="accepted"}'
+    before = metric(network, "pref22", taken)
+    assert before > 0
+    known = metric(network, "pref22", REVOKED_HERE)
+    told = revoke(network, "pref22", "--identity", "spiffe://pref22.juki.example/server")
+    assert "3 certificates revoked" in told
+    revoked = 'reason="IDENTITY_REVOKED"'
+    tiers = ("national", "pref22", f"cs-{HERE}")
+    wait_until(lambda: {metric(network, tier, REVOKED_HERE) for tier in tiers} == {known + 3})
+    with network.channel("pref22", "national") as channel:
+        with pytest.raises(grpc.RpcError) as refused:
+            intake_pb2_grpc.NotificationIntakeServiceStub(channel).GetStreamHead(
+                intake_pb2.GetStreamHeadRequest(municipality=HERE), timeout=30
+            )
+        assert reason_of(refused.value) is Reason.IDENTITY_REVOKED
+    event = planted_birth()
+    event.event_id, event.record_id = "planted-2", "7777700002"
+    register = Register(network, HERE)
+    try:
+        # The gateway takes it in, as it does whenever its prefecture is away, and keeps it.
+        register.record(event)
+    finally:
+        register.close()
+    failures = f"juki_gateway_worker_failures_total{{{revoked}}}"
+    wait_until(lambda: metric(network, f"cs-{HERE}", failures) >= 3)
+    assert metric(network, "pref22", taken) == before
+
+
 def test_a_list_that_is_not_renewed_refuses_everyone_under_it_and_says_so_before(
     tmp_path: Path,
 ) -> None:

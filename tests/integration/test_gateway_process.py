@@ -181,7 +181,8 @@ def network(own_domain: TrustDomain, tmp_path: Path) -> Iterator[Network]:
             CodeServicer(prefecture), server.grpc_server
         )
         revocation_pb2_grpc.add_RevocationServiceServicer_to_server(
-            RevocationServicer(book, lambda _: None), server.grpc_server
+            RevocationServicer(book, lambda: prefecture.signer.certificates, lambda _: None),
+            server.grpc_server,
         )
         server.start()
         stack.callback(server.stop, 0)

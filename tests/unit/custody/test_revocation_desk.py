@@ -149,6 +149,8 @@ def test_a_line_whose_writer_died_does_not_count_and_a_damaged_one_stops_everyth
     setting.desk.record_file.write_bytes(whole + b'{"kind": "revoked", "serial": "8"')
     setting.desk.start_again()
     assert revoked_by(setting.desk.revoke(9)) == {7, 9}
+    setting.desk.start_again()
+    assert revoked_by(setting.desk.revoke(10)) == {7, 9, 10}
     setting.desk.record_file.write_bytes(whole.replace(b'"revoked"', b'"revoqed"'))
     setting.desk.start_again()
     assert refusal(setting.desk.current) is Reason.CONFIGURATION_INVALID
