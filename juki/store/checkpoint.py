@@ -18,6 +18,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from juki.custody.verify import fingerprint, verify_chain, verify_signature
 from juki.domain.errors import JukiError, Reason
 from juki.store.root import RootState
@@ -170,7 +173,14 @@ class CheckpointFile:
             key_id=key_id,
             certificates=certificates,
         )
-        signed = replace(unsigned, signature=signing.sign(unsigned.digest()).hex())
+        signature = signing.sign(unsigned.digest())
+        leaf = x509.load_der_x509_certificate(chain[0]).public_key()
+        if not isinstance(leaf, ec.EllipticCurvePublicKey) or not verify_signature(
+            leaf, unsigned.digest(), signature
+        ):
+            # The key was rotated between the two questions: the next round asks again.
+            raise JukiError(Reason.CUSTODY_UNAVAILABLE, "the signature is not the certificate's")
+        signed = replace(unsigned, signature=signature.hex())
         try:
             self._write(signed.line(), keep=sum(len(line) for line in self._lines()))
         except OSError as error:
