@@ -8,6 +8,7 @@ says. After a restore from a backup that is legitimate: the next checkpoint says
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -211,7 +212,8 @@ class CheckpointFile:
             # What a crash had left of an unfinished line goes.
             os.ftruncate(descriptor, keep)
             os.lseek(descriptor, keep, os.SEEK_SET)
-            os.write(descriptor, line)
+            if os.write(descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, "the line was written in part")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
