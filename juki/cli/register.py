@@ -26,7 +26,7 @@ from cs_gateway.tables import DATA_KEY, REGISTER_ROOT
 from juki.config import load_config
 from juki.custody.client import CustodyClient
 from juki.custody.roots import load_roots
-from juki.domain.errors import JukiError
+from juki.domain.errors import JukiError, Reason
 from juki.register.tables import data_key, register_root
 from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
 from juki.server_config import ServerConfiguration
@@ -37,6 +37,11 @@ from juki.store.rekeying import count_blind, count_sealed, rekey_index, reseal
 from juki.store.verification import RootedDatabase, Verification, verify
 from national_server.config import NationalConfiguration
 from pref_server.config import PrefecturalConfiguration
+
+_NOT_AS_WRITTEN: Final = frozenset(
+    {Reason.TAMPERING_DETECTED, Reason.UNKNOWN_SIGNING_KEY, Reason.SIGNER_MISMATCH}
+)
+"""Of a checkpoint: altered, or not signed by this host."""
 
 _TAKEN_UP_SECONDS: Final = 3.0
 """Servers look for a new data key each second."""
@@ -154,6 +159,9 @@ def verify_command(
                     lambda rows: progress.advance(task, rows),
                 )
     except JukiError as error:
+        if error.reason in _NOT_AS_WRITTEN:
+            console.print(f"[red]TAMPERED[/] {error}", highlight=False)
+            raise typer.Exit(1) from None
         console.print(f"[red]cannot verify:[/] {error}", highlight=False)
         raise typer.Exit(2) from None
     if as_json:
