@@ -358,7 +358,8 @@ def open_store(engine: Engine, custody: GatewayCustody, municipality: str) -> Ga
         raise JukiError(Reason.CONFIGURATION_INVALID, "the database is another municipality's")
     keys = KeyStore(engine, DATA_KEY, custody)
     keys.prepare()
-    return GatewayStore(engine, SealingKeys(keys))
+    # Codes of the pool and events under way are kept in memory by their blind indexes.
+    return GatewayStore(engine, SealingKeys(keys, takes_up_index=False))
 
 
 def unused_codes(store: GatewayStore) -> Iterable[tuple[bytes, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Final
 
 import numpy as np
@@ -84,9 +85,10 @@ class CodePool:
         ).first()
         if row is None:
             return None
-        packed = open_allotment(row, self._sealer)
-        # Not `row.count`: a row has a method of that name.
-        if row._mapping["count"] != count:
+        # SQLAlchemy's row has a method `count`.
+        allotment = SimpleNamespace(**row._mapping)
+        packed = open_allotment(allotment, self._sealer)
+        if allotment.count != count:
             raise JukiError(
                 Reason.REQUEST_ID_REUSED, "the request id was used for another allotment"
             )
@@ -194,7 +196,9 @@ def open_allotment(row: Any, sealer: Sealer) -> bytes:
     Raises:
         JukiError: TAMPERING_DETECTED when the row is not as it was sealed.
     """
-    place = allotment_place(
-        row.municipality, row.request_id, row._mapping["count"], row.allotted_at
-    )
-    return sealer.open(bytes(row.codes_sealed), place)
+    return sealer.open(bytes(row.codes_sealed), place_of_allotment(row))
+
+
+def place_of_allotment(row: Any) -> bytes:
+    """The place of a row of the table `allotment`."""
+    return allotment_place(row.municipality, row.request_id, row.count, row.allotted_at)

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from juki.register.covered import REGISTER
-from juki.store.root import CoveredTable, Section, plain
-from juki.store.sealing import Sealer, seal_id
+from juki.store.root import Section, plain, sealed
 from national_server import tables as t
-from national_server.code_pool import GRANTED_SECTION, open_allotment
-from national_server.number_registry import opened_number
-
-
-def _allotment(row: Any, sealer: Sealer) -> bytes:
-    open_allotment(row, sealer)
-    return seal_id(bytes(row.codes_sealed))
-
-
-def _number(row: Any, sealer: Sealer) -> bytes:
-    opened_number(row, sealer)
-    return seal_id(bytes(row.number_sealed))
-
+from national_server.code_pool import GRANTED_SECTION, place_of_allotment
+from national_server.number_registry import place_of_number
 
 SECTIONS: Final = (
     REGISTER,
     Section(
         GRANTED_SECTION,
         (
-            CoveredTable(t.allotment, _allotment),
-            plain(t.allotted_code),
-            CoveredTable(t.individual_number, _number),
-            plain(t.number_remake),
-            plain(t.remake_request),
+            sealed(t.allotment, "codes_sealed", place_of_allotment),
+            plain(t.allotted_code, blinds=("code_blind",)),
+            sealed(
+                t.individual_number,
+                "number_sealed",
+                place_of_number,
+                blinds=("number_blind", "code_blind"),
+            ),
+            plain(t.number_remake, blinds=("former_blind", "number_blind")),
+            plain(t.remake_request, blinds=("code_blind", "former_blind")),
         ),
     ),
 )
-"""The register's own, and those of codes and numbers."""
+"""The register's own, and that of codes and numbers."""

@@ -212,10 +212,12 @@ def opened_number(row: Any, sealer: Sealer) -> IndividualNumber:
     Raises:
         JukiError: TAMPERING_DETECTED when the row is not as it was sealed.
     """
-    place = number_place(
-        bytes(row.number_blind), bytes(row.code_blind), row.generation, row.made_at
-    )
-    return IndividualNumber(sealer.open(bytes(row.number_sealed), place).decode())
+    return IndividualNumber(sealer.open(bytes(row.number_sealed), place_of_number(row)).decode())
+
+
+def place_of_number(row: Any) -> bytes:
+    """The place of a row of the table `individual_number`."""
+    return number_place(bytes(row.number_blind), bytes(row.code_blind), row.generation, row.made_at)
 
 
 def is_persons(connection: Connection, number_blind: bytes, code_blind: bytes) -> bool:

@@ -93,8 +93,9 @@ class NumberMaker:
             JukiError: CODE_NOT_ALLOTTED unless each code was allotted to the municipality or
                 stands on its register.
         """
-        blinds = [self._sealer.blind("code", code.digits) for code in codes]
         with self._transaction() as (connection, changes):
+            # Inside the transaction: blind indexes may be re-keyed between two.
+            blinds = [self._sealer.blind("code", code.digits) for code in codes]
             within(connection)
             check_own(connection, municipality, blinds)
             numbers = newest_numbers(connection, self._sealer, blinds)
@@ -121,9 +122,9 @@ class NumberMaker:
                 on its register, RECORD_NOT_FOUND unless the former number is that person's,
                 REQUEST_ID_REUSED when the id was used for another person or number.
         """
-        code_blind = self._sealer.blind("code", code.digits)
-        former_blind = self._sealer.blind("number", former.digits)
         with self._transaction() as (connection, changes):
+            code_blind = self._sealer.blind("code", code.digits)
+            former_blind = self._sealer.blind("number", former.digits)
             within(connection)
             check_own(connection, municipality, [code_blind])
             request = municipality, request_id

@@ -155,4 +155,9 @@ def open_grant(row: Any, sealer: Sealer) -> bytes:
     Raises:
         JukiError: TAMPERING_DETECTED when the row is not as it was sealed.
     """
-    return sealer.open(bytes(row.signed_sealed), grant_place(row.serial, bytes(row.key_id)))
+    return sealer.open(bytes(row.signed_sealed), place_of_grant(row))
+
+
+def place_of_grant(row: Any) -> bytes:
+    """The place of a row of `national_grant`."""
+    return grant_place(row.serial, bytes(row.key_id))

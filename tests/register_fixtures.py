@@ -13,7 +13,7 @@ from sqlalchemy import URL, Engine
 from hsm.plan import Prefecture, ProvisioningPlan
 from juki.custody.port import INDIVIDUAL_NUMBER
 from juki.register import tables as t
-from juki.register.data_key import open_sealer
+from juki.register.data_key import open_sealing_keys
 from juki.register.disputes import DisputeBook
 from juki.register.intake import NotificationIntake, Submission
 from juki.register.persons import PersonRegister
@@ -85,7 +85,8 @@ class Nation:
         """Whether the test writes past the register, so that its root cannot fit."""
 
         self.custody = custody or hosts.custody(national_identity(DOMAIN))
-        self.sealer = open_sealer(engine, self.custody)
+        self.sealing = open_sealing_keys(engine, self.custody)
+        self.sealer = self.sealing.sealer
         self.returns = ReturnBox(engine)
         self.pool = CodePool(engine, self.sealer, self.custody.random)
         self.numbers = NumberMaker(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -25,16 +26,25 @@ from cs_gateway.tables import DATA_KEY, REGISTER_ROOT
 from juki.config import load_config
 from juki.custody.client import CustodyClient
 from juki.custody.roots import load_roots
-from juki.domain.errors import JukiError
+from juki.domain.errors import JukiError, Reason
 from juki.register.tables import data_key, register_root
 from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
 from juki.server_config import ServerConfiguration
 from juki.store.checkpoint import CheckpointFile, Standing, verify_checkpoints
 from juki.store.data_keys import KeyStore, SealingKeys
 from juki.store.engine import open_engine
+from juki.store.rekeying import count_blind, count_sealed, rekey_index, reseal
 from juki.store.verification import RootedDatabase, Verification, verify
 from national_server.config import NationalConfiguration
 from pref_server.config import PrefecturalConfiguration
+
+_NOT_AS_WRITTEN: Final = frozenset(
+    {Reason.TAMPERING_DETECTED, Reason.UNKNOWN_SIGNING_KEY, Reason.SIGNER_MISMATCH}
+)
+"""Of a checkpoint: altered, or not signed by this host."""
+
+_TAKEN_UP_SECONDS: Final = 3.0
+"""Servers look for a new data key each second."""
 
 app = typer.Typer(
     help="A server's sealed register: verify it, rotate its keys.", no_args_is_help=True
@@ -81,7 +91,8 @@ def open_register(tier: Tier, config: Path) -> Iterator[OpenRegister]:
             Tier.NATIONAL: national_server.covered.SECTIONS,
         }[tier]
         roots = REGISTER_ROOT if is_gateway else register_root
-        database = RootedDatabase(engine, sealing.sealer, roots, sections)
+        outside = cs_gateway.covered.OUTSIDE if is_gateway else ()
+        database = RootedDatabase(engine, sealing.sealer, roots, sections, outside)
         yield OpenRegister(tier, configuration, identity, engine, sealing, database)
 
 
@@ -148,6 +159,9 @@ def verify_command(
                     lambda rows: progress.advance(task, rows),
                 )
     except JukiError as error:
+        if error.reason in _NOT_AS_WRITTEN:
+            console.print(f"[red]TAMPERED[/] {error}", highlight=False)
+            raise typer.Exit(1) from None
         console.print(f"[red]cannot verify:[/] {error}", highlight=False)
         raise typer.Exit(2) from None
     if as_json:
@@ -171,3 +185,69 @@ def _show(tier: Tier, found: Verification, checkpoints: int) -> None:
         console.print(f"[red]TAMPERED[/] {finding}", highlight=False)
     if not found.findings:
         console.print("[green]nothing is wrong[/]")
+
+
+@app.command("rotate-data-key")
+def rotate_data_key(
+    tier: TierArgument,
+    config: ConfigOption,
+    *,
+    go_on: Annotated[
+        bool, typer.Option("--continue", help="No new key: go on with rows under older ones.")
+    ] = False,
+) -> None:
+    """Seal everything under a new data key, wrapped by the token.
+
+    Works beside the running server, which takes the new key up within seconds; custody has to run.
+    Stopped or killed, it goes on with --continue. Older keys stay, for backups.
+
+    \b
+    Examples:
+      juki register rotate-data-key national --config /etc/juki/national.toml
+      juki register rotate-data-key national --config /etc/juki/national.toml --continue
+    """
+    with _told_errors(), open_register(tier, config) as register:
+        version = register.sealing.sealer.key_version
+        if not go_on:
+            version = register.sealing.rotate()
+            # From then on a running server writes no row under the old key any more.
+            time.sleep(_TAKEN_UP_SECONDS)
+        with progress_bar(Console(stderr=True), hidden=False) as progress:
+            task = progress.add_task("Sealing anew", total=count_sealed(register.database))
+            changed = reseal(
+                register.database, register.sealing, lambda rows: progress.advance(task, rows)
+            )
+    Console().print(f"{changed:,} rows sealed anew; all are under data key {version}")
+
+
+@app.command("rotate-index-key")
+def rotate_index_key(tier: TierArgument, config: ConfigOption) -> None:
+    """Bring every blind index under a further index key, wrapped by the token.
+
+    Plan it: until it is done the server writes nothing and answers its callers that they should
+    come back. Look-ups at the nation go on. Stopped or killed, it goes on when it is run again.
+    Afterwards start a gateway anew; the nation's and prefectures' servers need not be.
+
+    \b
+    Example:
+      juki register rotate-index-key pref --config /etc/juki/pref22.toml
+    """
+    with (
+        _told_errors(),
+        open_register(tier, config) as register,
+        progress_bar(Console(stderr=True), hidden=False) as progress,
+    ):
+        task = progress.add_task("Re-keying", total=count_blind(register.database))
+        version = rekey_index(
+            register.database, register.sealing.keys, lambda rows: progress.advance(task, rows)
+        )
+    Console().print(f"all blind indexes are under index key {version}")
+
+
+@contextmanager
+def _told_errors() -> Iterator[None]:
+    try:
+        yield
+    except JukiError as error:
+        Console(stderr=True).print(f"[red]not done:[/] {error}", highlight=False)
+        raise typer.Exit(2) from None

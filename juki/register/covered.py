@@ -6,23 +6,13 @@ from typing import Any, Final
 
 from juki.domain.envelope import StreamPosition
 from juki.register import tables as t
-from juki.register.held import held_claim
-from juki.register.streams import open_envelope, stream_message
-from juki.store.root import CoveredTable, Section, plain
-from juki.store.sealing import Sealer, seal_id
+from juki.register.held import place_of_claim
+from juki.register.streams import place_of_envelope, stream_message
+from juki.store.root import CoveredTable, Section, plain, sealed
+from juki.store.sealing import Sealer
 
 REGISTER_SECTION: Final = "register"
 """Name of the section that the intake writes."""
-
-
-def _claim(row: Any, sealer: Sealer) -> bytes:
-    held_claim(row, sealer)
-    return seal_id(bytes(row.information_sealed))
-
-
-def _notification(row: Any, sealer: Sealer) -> bytes:
-    open_envelope(row, sealer)
-    return seal_id(bytes(row.envelope_sealed))
 
 
 def _stream(row: Any, _sealer: Sealer) -> bytes:
@@ -33,11 +23,11 @@ def _stream(row: Any, _sealer: Sealer) -> bytes:
 REGISTER: Final = Section(
     REGISTER_SECTION,
     (
-        CoveredTable(t.claim, _claim),
-        CoveredTable(t.notification, _notification),
+        sealed(t.claim, "information_sealed", place_of_claim),
+        sealed(t.notification, "envelope_sealed", place_of_envelope),
         CoveredTable(t.stream, _stream),
-        plain(t.person_code),
-        plain(t.person_number),
+        plain(t.person_code, blinds=("code_blind",)),
+        plain(t.person_number, blinds=("number_blind",)),
         plain(t.person_merge),
         plain(t.residency),
         plain(t.receipt),

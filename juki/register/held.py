@@ -57,6 +57,11 @@ def claim_place(ordinal: int, claim: Claim, epoch: int, sequence: int) -> bytes:
     )
 
 
+def place_of_claim(row: Any) -> bytes:
+    """The place of a row of the table `claim`."""
+    return claim_place(row.ordinal, _claim_of(row), row.epoch, row.sequence)
+
+
 def held_claim(row: Any, sealer: Sealer) -> HeldClaim:
     """The claim of a row of the table `claim`.
 
@@ -65,7 +70,14 @@ def held_claim(row: Any, sealer: Sealer) -> HeldClaim:
     Raises:
         JukiError: TAMPERING_DETECTED when the row is not as it was sealed.
     """
-    claim = Claim(
+    claim = _claim_of(row)
+    place = claim_place(row.ordinal, claim, row.epoch, row.sequence)
+    information = sealer.open(bytes(row.information_sealed), place)
+    return HeldClaim(claim, row.epoch, row.sequence, information)
+
+
+def _claim_of(row: Any) -> Claim:
+    return Claim(
         row.municipality,
         RecordState(row.state),
         row.entered_on,
@@ -74,6 +86,3 @@ def held_claim(row: Any, sealer: Sealer) -> HeldClaim:
         deleted_on=row.deleted_on,
         moved_to=row.moved_to,
     )
-    place = claim_place(row.ordinal, claim, row.epoch, row.sequence)
-    information = sealer.open(bytes(row.information_sealed), place)
-    return HeldClaim(claim, row.epoch, row.sequence, information)

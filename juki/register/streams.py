@@ -82,7 +82,12 @@ def open_envelope(row: Any, sealer: Sealer) -> bytes:
     Raises:
         JukiError: TAMPERING_DETECTED when the row is not as it was sealed.
     """
-    place = envelope_place(
+    return sealer.open(bytes(row.envelope_sealed), place_of_envelope(row))
+
+
+def place_of_envelope(row: Any) -> bytes:
+    """The place of a row of the table `notification`."""
+    return envelope_place(
         row.municipality,
         row.epoch,
         row.sequence,
@@ -91,7 +96,6 @@ def open_envelope(row: Any, sealer: Sealer) -> bytes:
         received_at=row.received_at,
         dispute_reason=row.dispute_reason,
     )
-    return sealer.open(bytes(row.envelope_sealed), place)
 
 
 def held_of(

@@ -8,6 +8,7 @@ says. After a restore from a backup that is legitimate: the next checkpoint says
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -17,6 +18,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from juki.custody.verify import fingerprint, verify_chain, verify_signature
 from juki.domain.errors import JukiError, Reason
@@ -170,7 +174,14 @@ class CheckpointFile:
             key_id=key_id,
             certificates=certificates,
         )
-        signed = replace(unsigned, signature=signing.sign(unsigned.digest()).hex())
+        signature = signing.sign(unsigned.digest())
+        leaf = x509.load_der_x509_certificate(chain[0]).public_key()
+        if not isinstance(leaf, ec.EllipticCurvePublicKey) or not verify_signature(
+            leaf, unsigned.digest(), signature
+        ):
+            # The key was rotated between the two questions: the next round asks again.
+            raise JukiError(Reason.CUSTODY_UNAVAILABLE, "the signature is not the certificate's")
+        signed = replace(unsigned, signature=signature.hex())
         try:
             self._write(signed.line(), keep=sum(len(line) for line in self._lines()))
         except OSError as error:
@@ -201,7 +212,8 @@ class CheckpointFile:
             # What a crash had left of an unfinished line goes.
             os.ftruncate(descriptor, keep)
             os.lseek(descriptor, keep, os.SEEK_SET)
-            os.write(descriptor, line)
+            if os.write(descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, "the line was written in part")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -26,6 +26,9 @@ from juki.domain.errors import JukiError, Reason
 from juki.store.engine import BIG, now_microseconds
 from juki.store.sealing import Sealer
 
+_LAST_INDEX_VERSION: Final = 255
+"""A byte of each blind index tells its version."""
+
 WRAPPING: Final = "wrapping"
 """Label of the token's key that wraps data keys."""
 
@@ -41,6 +44,9 @@ class KeyPurpose(StrEnum):
 
     ROOT = "root"
     """What rows count for in the register root."""
+
+    INDEX_NEXT = "index-next"
+    """The next version of INDEX, while the blind indexes are being re-keyed."""
 
     PSEUDONYMS = "pseudonyms"
     """Pseudonyms of persons in the audit log."""
@@ -141,6 +147,29 @@ class KeyStore:
             for purpose in (KeyPurpose.COLUMNS, KeyPurpose.INDEX, KeyPurpose.ROOT):
                 if self._newest_version(connection, purpose) == 0:
                     self._make(connection, purpose, 1)
+
+    def pending_index(self) -> tuple[bytes, int]:
+        """The next index key and its version: one that was begun, or a new one."""
+        pending, version = KeyPurpose.INDEX_NEXT, self.newest_version(KeyPurpose.INDEX_NEXT)
+        if version == 0:
+            version = self.newest_version(KeyPurpose.INDEX) + 1
+            if version > _LAST_INDEX_VERSION:
+                raise JukiError(Reason.CONFIGURATION_INVALID, "no further index key can be told")
+            with self._engine.begin() as connection:
+                return self._make(connection, pending, version), version
+        key = self.find(pending, version)
+        assert key is not None, "a version that was read before is there"
+        return key, version
+
+    def finish_index(self) -> None:
+        """The pending index key is the newest of INDEX from now on."""
+        table = self._table
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(table)
+                .where(table.c.purpose == KeyPurpose.INDEX_NEXT.value)
+                .values(purpose=KeyPurpose.INDEX.value)
+            )
 
     def reserve(self, version: int, step: int) -> int:
         """Counts `step` seals of a version of COLUMNS as used; the number used up so far."""
@@ -260,9 +289,20 @@ def open_sealer(keys: KeyStore, allowance: SealAllowance) -> Sealer:
 class SealingKeys:
     """A database's sealer with what keeps it supplied."""
 
-    def __init__(self, keys: KeyStore, allowance: SealAllowance | None = None) -> None:
-        """The keys must be prepared."""
+    def __init__(
+        self,
+        keys: KeyStore,
+        allowance: SealAllowance | None = None,
+        *,
+        takes_up_index: bool = True,
+    ) -> None:
+        """The keys must be prepared.
+
+        `takes_up_index` says whether a process that runs may blind under a new index key from one
+        transaction to the next: not one that keeps blind indexes in memory.
+        """
         self.keys = keys
+        self._takes_up_index = takes_up_index
         self._allowance = allowance or SealAllowance(keys)
         self.sealer = open_sealer(keys, self._allowance)
 
@@ -271,6 +311,11 @@ class SealingKeys:
 
         To be called every second or so, outside of transactions.
         """
+        if (
+            self._takes_up_index
+            and self.keys.newest_version(KeyPurpose.INDEX) > self.sealer.index_version
+        ):
+            self.sealer.use_index(list(self.keys.all_of(KeyPurpose.INDEX).values()))
         newest = self.keys.newest_version(KeyPurpose.COLUMNS)
         if newest > self.sealer.key_version:
             self._take_up(newest)

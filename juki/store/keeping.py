@@ -120,8 +120,8 @@ class RegisterKeeper:
         self._stopping.wait(_ROUND_SECONDS)
         self._sealing.refresh()
         if self._ticks() >= self._checkpoint_due:
-            self._checkpoint_due = self._ticks() + self._configuration.checkpoint_seconds
             self._write(restored=False)
+            self._checkpoint_due = self._ticks() + self._configuration.checkpoint_seconds
         if self._ticks() >= self._verify_due and not self._stopping.is_set():
             self._verify()
             self._verify_due = self._ticks() + self._configuration.verify_seconds

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -30,7 +31,7 @@ from sqlalchemy import (
 
 from juki.domain.errors import JukiError, Reason
 from juki.store.engine import BIG
-from juki.store.sealing import Sealer
+from juki.store.sealing import Sealer, seal_id
 
 _MODULUS: Final = 2**256
 _SUM_BYTES: Final = 32
@@ -73,19 +74,42 @@ class CoveredTable:
 
     table: Table
     message: Callable[[Any, Sealer], bytes]
-    """What tells a row (all columns) from every other: its plain values, or the `seal_id` of the
-    sealed one, to which the others are bound; raises TAMPERING_DETECTED where that does not open.
+    """What tells a row (all columns, by attribute) from every other: its plain values, or the
+    `seal_id` of the sealed one, to which the others are bound; raises TAMPERING_DETECTED where that
+    does not open.
     """
 
+    sealed: str = ""
+    """Name of the sealed column, if there is one."""
 
-def plain(table: Table, *columns: str) -> CoveredTable:
-    """A table whose rows count by the values of these columns, all of them unless given."""
-    names = columns or tuple(column.name for column in table.columns)
+    place: Callable[[Any], bytes] = lambda row: b""
+    """The place that the sealed value of a row is bound to."""
+
+    blinds: tuple[str, ...] = ()
+    """Names of the columns of blind indexes; the first one's version is that of all of them."""
+
+
+def plain(table: Table, blinds: tuple[str, ...] = ()) -> CoveredTable:
+    """A table without a sealed column, whose rows count by their values."""
+    names = tuple(column.name for column in table.columns)
 
     def message(row: Any, _sealer: Sealer) -> bytes:
         return row_bytes(*(getattr(row, name) for name in names))
 
-    return CoveredTable(table, message)
+    return CoveredTable(table, message, blinds=blinds)
+
+
+def sealed(
+    table: Table, column: str, place: Callable[[Any], bytes], blinds: tuple[str, ...] = ()
+) -> CoveredTable:
+    """A table whose rows count by their sealed column, to which all the others are bound."""
+
+    def message(row: Any, sealer: Sealer) -> bytes:
+        value = bytes(getattr(row, column))
+        sealer.open(value, place(row))
+        return seal_id(value)
+
+    return CoveredTable(table, message, column, place, blinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +128,9 @@ class RootState:
     tables: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By table: sum of its rows modulo 2^256, and their number."""
 
+    index_version: int = 1
+    """Of the index key under which the section is written from now on."""
+
     def of(self, table: str) -> tuple[int, int]:
         """Sum and number of a table's rows."""
         return self.tables.get(table, (0, 0))
@@ -115,7 +142,7 @@ class RootState:
 
     def to_bytes(self) -> bytes:
         """For storage."""
-        return b"".join(
+        return bytes([self.index_version]) + b"".join(
             bytes([len(name)])
             + name.encode()
             + total.to_bytes(_SUM_BYTES, "big")
@@ -127,14 +154,14 @@ class RootState:
     def from_bytes(cls, generation: int, data: bytes) -> RootState:
         """What `to_bytes` gave."""
         tables: dict[str, tuple[int, int]] = {}
-        at = 0
+        at = 1
         while at < len(data):
             start = at + 1 + data[at]
             end = start + _SUM_BYTES
             at, name = end + _COUNT_BYTES, data[at + 1 : start].decode()
             count = int.from_bytes(data[end:at], "big", signed=True)
             tables[name] = (int.from_bytes(data[start:end], "big"), count)
-        return cls(generation, tables)
+        return cls(generation, tables, data[0])
 
 
 class RowChanges:
@@ -168,7 +195,8 @@ class RowChanges:
             for name, (total, count) in self._sums.items():
                 before = tables.get(name, (0, 0))
                 tables[name] = ((before[0] + total) % _MODULUS, before[1] + count)
-            self._root.store(connection, RootState(self.state.generation + 1, tables))
+            following = RootState(self.state.generation + 1, tables, self.state.index_version)
+            self._root.store(connection, following)
 
 
 class RegisterRoot:
@@ -189,9 +217,20 @@ class RegisterRoot:
 
         Raises:
             JukiError: TAMPERING_DETECTED when the stored root does not open, or is older than one
-                that this process has seen: the database was put back under a running server.
+                that this process has seen: the database was put back under a running server;
+                STORE_UNAVAILABLE while the blind indexes are being re-keyed.
         """
-        state = self._state(connection, self._select_and_lock) or RootState()
+        changes = self.lock(connection)
+        if changes.state.index_version != self._sealer.index_version:
+            raise JukiError(
+                Reason.STORE_UNAVAILABLE, "the blind indexes are under another key; try again later"
+            )
+        return changes
+
+    def lock(self, connection: Connection) -> RowChanges:
+        """As `begin`, whatever key the blind indexes are under."""
+        fresh = RootState(index_version=self._sealer.index_version)
+        state = self._state(connection, self._select_and_lock) or fresh
         if state.generation < self._seen:
             raise self._sealer.tampering("the register's root is older than it was")
         self._seen = state.generation
@@ -252,7 +291,8 @@ def recompute(
     statement = select(covered.table).order_by(*covered.table.primary_key)
     rows = connection.execution_options(stream_results=True).execute(statement)
     for page in rows.partitions(_PAGE):
-        for row in page:
+        for columns in page:
+            row = SimpleNamespace(**columns._mapping)
             count += 1
             try:
                 total += sealer.element(prefix + covered.message(row, sealer))

@@ -25,8 +25,10 @@ _HEADER: Final = 5
 _NONCE: Final = 12
 _TAG: Final = 16
 _BODY: Final = _HEADER + _NONCE
-BLIND_LENGTH: Final = 16
-"""Bytes of a blind index: 128 bits of HMAC-SHA256, collision-free for any nation."""
+_HASH: Final = 16
+BLIND_LENGTH: Final = 1 + _HASH
+"""Bytes of a blind index: the version of the index key (1), and 128 bits of HMAC-SHA256,
+collision-free for any nation."""
 
 
 class SealBudget(Protocol):
@@ -61,9 +63,8 @@ class Sealer:
             for version, key in {**(older or {}), key_version: data_key}.items()
         }
         self._current = (self._aeads[key_version], key_version, _prefix(key_version))
-        self._blind_keys = [
-            _derive(key, b"juki.store.blind") for key in (index_keys or (data_key,))
-        ]
+        self._blind_keys: tuple[bytes, ...] = ()
+        self.use_index(index_keys or (data_key,))
         self._root_key = _derive(root_key or data_key, b"juki.store.root")
         self._find = find
         self._budget = budget
@@ -82,6 +83,15 @@ class Sealer:
         with self._lock:
             if key_version > self._current[1]:
                 self._current = (aead, key_version, _prefix(key_version))
+
+    @property
+    def index_version(self) -> int:
+        """The version of the index key under which `blind` blinds."""
+        return len(self._blind_keys)
+
+    def use_index(self, index_keys: Sequence[bytes]) -> None:
+        """Blinds under these keys from now on, oldest first; see `blind`."""
+        self._blind_keys = tuple(_derive(key, b"juki.store.blind") for key in index_keys)
 
     def seal(self, plaintext: bytes, place: bytes) -> bytes:
         """`plaintext` sealed for `place`, for example b"notification.envelope|221309|1|42"."""
@@ -107,16 +117,16 @@ class Sealer:
             raise self.tampering("a sealed value does not open in its place") from None
 
     def blind(self, kind: str, value: str) -> bytes:
-        """Blind index of `value` among values of `kind`: 16 bytes, equal only for equal values.
+        """Blind index of `value` among values of `kind`: 17 bytes, equal only for equal values.
 
         Under several index keys one blinds what the one before gave: so a table is re-keyed row by
-        row without the values, which some tables do not hold.
+        row without the values, which some tables do not hold. The first byte is their number.
         """
-        first, *further = self._blind_keys
-        blind = hmac.digest(first, f"{kind}\0{value}".encode(), "sha256")[:BLIND_LENGTH]
-        for key in further:
-            blind = _blind_again(key, blind)
-        return blind
+        keys = self._blind_keys
+        blinded = hmac.digest(keys[0], f"{kind}\0{value}".encode(), "sha256")[:_HASH]
+        for key in keys[1:]:
+            blinded = _blind_again(key, blinded)
+        return bytes([len(keys)]) + blinded
 
     def element(self, message: bytes) -> int:
         """What a row counts for in the register root: 256 bits of HMAC-SHA256."""
@@ -154,14 +164,23 @@ def sealed_under(sealed: bytes) -> int:
     return int.from_bytes(sealed[1:_HEADER], "big")
 
 
-def reblinder(index_key: bytes) -> Callable[[bytes], bytes]:
-    """Turns blind indexes into those that also stand under `index_key` (32 bytes)."""
+def reblinder(index_key: bytes, version: int) -> Callable[[bytes], bytes]:
+    """Turns blind indexes of the version before into those under `index_key` (32 bytes) too."""
     key = _derive(index_key, b"juki.store.blind")
-    return lambda blind: _blind_again(key, blind)
+
+    def reblind(blind: bytes) -> bytes:
+        if not blind:
+            # What is not known has no index.
+            return blind
+        if blind[0] != version - 1:
+            raise JukiError(Reason.TAMPERING_DETECTED, "a blind index of another version")
+        return bytes([version]) + _blind_again(key, blind[1:])
+
+    return reblind
 
 
-def _blind_again(key: bytes, blind: bytes) -> bytes:
-    return hmac.digest(key, b"again\0" + blind, "sha256")[:BLIND_LENGTH]
+def _blind_again(key: bytes, blinded: bytes) -> bytes:
+    return hmac.digest(key, b"again\0" + blinded, "sha256")[:_HASH]
 
 
 def _prefix(key_version: int) -> bytes:

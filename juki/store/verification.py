@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Table, func, select
 
 from juki.domain.errors import JukiError, Reason
 from juki.store.checkpoint import Checkpoint, Standing, sections_of, standing
-from juki.store.root import RegisterRoot, RootState, Section, recompute
+from juki.store.root import CoveredTable, RegisterRoot, RootState, Section, recompute
 from juki.store.sealing import Sealer
 
 
@@ -44,6 +44,8 @@ class RootedDatabase:
     sealer: Sealer
     root_table: Table
     sections: Sequence[Section]
+    outside: Sequence[CoveredTable] = ()
+    """Tables under no root, whose rows are sealed or blind all the same."""
 
     def states(self, connection: Connection) -> dict[str, RootState | None]:
         """The stored root of each section; None where there is none yet.

@@ -244,7 +244,10 @@ def double_a_code(register: LivingRegister) -> str:
 
 def exchange_persons(register: LivingRegister) -> str:
     """One person's code leads to another."""
-    first, second = first_two(register.engine, t.person_code)
+    with register.engine.connect() as connection:
+        first, *others = connection.execute(select(t.person_code)).all()
+    # One of the persons has two codes.
+    second = next(one for one in others if one.ordinal != first.ordinal)
     for one, other in ((first, second), (second, first)):
         write(
             register.engine,

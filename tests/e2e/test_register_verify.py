@@ -115,3 +115,25 @@ def test_what_the_network_wrote_is_whole_and_what_was_put_back_is_found(
     network.processes["national"].start()
     assert metric(network, "national", "juki_register_restored") == 1
     assert verified(network, "national")[0] == 0
+
+
+def test_a_checkpoint_that_was_altered_is_tampering_too(network: LocalNetwork) -> None:
+    host = network.plan.host_directory(TIERS["pref"])
+    path = host / "checkpoints"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"restored":false', b'"restored":true', 1))
+    try:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "juki", "register", "verify", "pref"),
+                *("--config", str(host / "server.toml")),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "TAMPERED" in done.stderr
+    finally:
+        path.write_bytes(whole)

@@ -14,6 +14,7 @@ from juki.domain.errors import JukiError, Reason
 from juki.domain.residency import Claim
 from juki.register.held import claim_place
 from juki.register.streams import envelope_place
+from juki.register.tables import notification
 from juki.store.sealing import BLIND_LENGTH, Sealer
 
 KEY = bytes(range(32))
@@ -145,3 +146,45 @@ def test_the_places_of_a_register_never_meet() -> None:
         for sequence in (1, 11, 111)
     ]
     assert len(set(places)) == len(places)
+
+
+DAY = datetime.date(2026, 4, 2)
+ALTERED = {
+    "municipality": "221007",
+    "state": RecordState.DIED,
+    "entered_on": DAY,
+    "entered_by": ChangeReason.MOVING_IN,
+    "moved_from": "131016",
+    "deleted_on": DAY,
+    "moved_to": "131016",
+}
+
+
+def test_every_column_beside_a_claims_information_is_bound_to_it() -> None:
+    assert ALTERED.keys() == {field.name for field in dataclasses.fields(Claim)}
+    places = {place_of(**{name: value}) for name, value in ALTERED.items()}
+    assert len({HOME, *places}) == 1 + len(ALTERED)
+
+
+def test_every_column_beside_an_envelope_is_bound_to_it() -> None:
+    row = {
+        "municipality": "221309",
+        "epoch": 1,
+        "sequence": 42,
+        "digest": bytes(32),
+        "receipt_id": 1,
+        "received_at": 1,
+        "dispute_reason": None,
+    }
+    altered = {
+        "municipality": "221007",
+        "epoch": 2,
+        "sequence": 43,
+        "digest": bytes(31) + b"x",
+        "receipt_id": 2,
+        "received_at": 2,
+        "dispute_reason": 3,
+    }
+    assert row.keys() | {"envelope_sealed"} == {column.name for column in notification.columns}
+    places = {envelope_place(**{**row, name: value}) for name, value in altered.items()}  # type: ignore[arg-type]
+    assert len({envelope_place(**row), *places}) == 1 + len(row)  # type: ignore[arg-type]
