@@ -6,6 +6,7 @@ import datetime
 import threading
 from collections.abc import Callable, Sequence
 
+from juki.custody.chains import chain_of
 from juki.custody.verify import VerifiedSigner, verify_chain, verify_signature
 from juki.domain.envelope import receipt_digest
 from juki.domain.errors import JukiError, Reason
@@ -43,11 +44,8 @@ class CertifiedReceipts:
             known = self._signers.get((key_id, identity))
         if known is not None and known.not_before <= now <= known.not_after:
             return known
-        signer = verify_chain(list(certificates), self._roots, now, identity)
-        if signer.key_id != key_id:
-            raise JukiError(
-                Reason.UNKNOWN_SIGNING_KEY, "a receipt came without its signer's certificate"
-            )
+        # Receipts given before the sender's key was rotated come with several chains.
+        signer = verify_chain(chain_of(key_id, certificates), self._roots, now, identity)
         with self._lock:
             self._signers[key_id, identity] = signer
         return signer

@@ -52,7 +52,9 @@ class Relay:
         standing = progress.standing
         self._epoch = standing.prefecture_epoch
         self._sequence = standing.prefecture_through
-        self._certificates_sent: list[bytes] = []
+        self._presented: set[bytes] = set()
+        """Ids of keys whose certificates the prefecture has seen since this process started."""
+
         self._head_checked_at: int | None = None
         self._oldest_issued_at: int | None = None
         metrics.oldest_unacknowledged.set_function(self._age_of_oldest)
@@ -104,8 +106,8 @@ class Relay:
         try:
             self._send(run)
         except JukiError as error:
-            if error.reason is Reason.UNKNOWN_SIGNING_KEY and self._certificates_sent:
-                self._certificates_sent = []
+            if error.reason is Reason.UNKNOWN_SIGNING_KEY and self._presented:
+                self._presented.clear()
                 return
             if error.reason in (Reason.SEQUENCE_CONFLICT, Reason.EPOCH_SUPERSEDED):
                 # Another history of this stream is held there: this one is a restored backup.
@@ -117,14 +119,16 @@ class Relay:
             raise
 
     def _send(self, run: OutboxRun) -> None:
-        certificates = self._signer.certificates
-        known = certificates == self._certificates_sent
+        # A run may hold what was signed before the key was rotated, and after.
+        key_ids = {signed.key_id for signed in run.notifications}
+        unknown = key_ids - self._presented
         response = self._upstream.submit_notifications(
             intake_pb2.SubmitNotificationsRequest(
-                notifications=run.notifications, certificates=[] if known else certificates
+                notifications=run.notifications,
+                certificates=self._signer.certificates(unknown) if unknown else [],
             )
         )
-        self._certificates_sent = certificates
+        self._presented |= key_ids
         receipts = [
             (self._check(run, signed, list(response.certificates)), signed.SerializeToString())
             for signed in response.receipts

@@ -197,9 +197,14 @@ class Token:
 
     def new_data_key(self, label: str) -> tuple[bytes, bytes]:
         """A new AES-256 key in the clear, and wrapped: nonce || ciphertext || tag (60 bytes)."""
-        plaintext, nonce = self.random(DATA_KEY_BYTES), self.random(_NONCE_BYTES)
+        plaintext = self.random(DATA_KEY_BYTES)
+        return plaintext, self.wrap_data_key(label, plaintext)
+
+    def wrap_data_key(self, label: str, plaintext: bytes) -> bytes:
+        """A data key wrapped: nonce || ciphertext || tag (60 bytes)."""
+        nonce = self.random(_NONCE_BYTES)
         key = self._key(label, ObjectClass.SECRET_KEY)
-        return plaintext, nonce + bytes(key.encrypt(plaintext, **_gcm(nonce)))
+        return nonce + bytes(key.encrypt(plaintext, **_gcm(nonce)))
 
     def unwrap_data_key(self, label: str, wrapped: bytes) -> bytes:
         """The data key of `new_data_key`; raises TAMPERING_DETECTED for anything else."""

@@ -10,14 +10,14 @@ from contextlib import ExitStack
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
-from juki.audit.head import HeadSigning
+from juki.audit.head import HeadKey, HeadSigning
 from juki.audit.log import FileAuditLog
 from juki.audit.pseudonym import Pseudonymiser
 from juki.custody.client import CustodyClient
-from juki.custody.port import INDIVIDUAL_NUMBER, SIGNING, Custody
+from juki.custody.port import INDIVIDUAL_NUMBER, Custody
 from juki.custody.roots import load_roots
+from juki.custody.signing import DocumentSigner
 from juki.custody.tls import server_credentials
-from juki.custody.verify import fingerprint
 from juki.evidence.workers import evidence_workers
 from juki.index.lmdb_index import LmdbIndex
 from juki.policy.evaluator import Policy
@@ -196,8 +196,13 @@ def _intake(
 
 def _head_signing(custody: Custody) -> HeadSigning:
     """The audit log's head is signed in the token, under the key of the nation's receipts."""
-    key_id = fingerprint(custody.certificate_chain(SIGNING)[0]).hex()
-    return HeadSigning(lambda digest: custody.sign(SIGNING, [digest])[0], key_id, time.time_ns)
+    signer = DocumentSigner(custody)
+
+    def key() -> HeadKey:
+        using = signer.key
+        return HeadKey(using.key_id.hex(), lambda digest: custody.sign(using.name, [digest])[0])
+
+    return HeadSigning(key, time.time_ns)
 
 
 if __name__ == "__main__":

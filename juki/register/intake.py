@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, insert
 
-from juki.custody.port import SIGNING, Custody
-from juki.custody.verify import fingerprint
+from juki.custody.port import Custody
+from juki.custody.signing import DocumentSigner
 from juki.domain.envelope import StreamPosition, follow, receipt_digest
 from juki.domain.errors import JukiError, Reason
 from juki.domain.residency import DisputeReason
@@ -100,7 +100,6 @@ class NotificationIntake:
         """
         self._engine = engine
         self._sealer = sealer
-        self._custody = custody
         self._signers = signers
         self._register = register
         self._disputes = disputes
@@ -111,8 +110,7 @@ class NotificationIntake:
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Committed], None]] = []
         self._doubtful: tuple[Committed, StreamPosition] | None = None
-        self.certificates = custody.certificate_chain(SIGNING)
-        self._key_id = fingerprint(self.certificates[0])
+        self._signer = DocumentSigner(custody)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -168,7 +166,7 @@ class NotificationIntake:
         run: VerifiedRun,
     ) -> tuple[Submission, Committed | None]:
         refused = run.refusal
-        response = intake_pb2.SubmitNotificationsResponse(certificates=self.certificates)
+        response = intake_pb2.SubmitNotificationsResponse()
         committed: Committed | None = None
         try:
             with self._engine.begin() as connection:
@@ -183,6 +181,9 @@ class NotificationIntake:
                     committed, receipt = self._append(connection, municipality, sorted_run)
                     self._signers.store(connection, run.signers.values())
                     response.receipts.append(receipt)
+                # First receipts of what was held already may be of a key rotated since.
+                key_ids = {signed.key_id for signed in response.receipts}
+                response.certificates.extend(self._signer.certificates(key_ids))
         except BaseException:
             self._register.forget_ordinals()
             if committed is not None:
@@ -305,9 +306,9 @@ class NotificationIntake:
 
     def sign_receipt(self, receipt: bytes) -> notification_pb2.SignedReceipt:
         """`receipt` under this tier's signing key."""
-        (signature,) = self._custody.sign(SIGNING, [receipt_digest(receipt)])
+        signed = self._signer.sign([receipt_digest(receipt)])
         return notification_pb2.SignedReceipt(
-            receipt=receipt, key_id=self._key_id, signature=signature
+            receipt=receipt, key_id=signed.key.key_id, signature=signed.signatures[0]
         )
 
 

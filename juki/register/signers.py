@@ -11,7 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection, Engine, insert, select
 
-from juki.custody.verify import fingerprint, verify_chain, verify_signature
+from juki.custody.chains import chain_of
+from juki.custody.verify import verify_chain, verify_signature
 from juki.domain.errors import JukiError, Reason
 from juki.register import tables as t
 from juki.store.upsert import upsert
@@ -71,7 +72,7 @@ class SignerDirectory:
         signer = self._signers.get(key_id)
         if signer is None or signer.not_after < self._clock():
             # Never seen, or expired: a certificate may have been renewed for the same key.
-            chain = _chain_of(key_id, presented)
+            chain = chain_of(key_id, presented)
             signer = self._verify(chain, identity)
             self._signers[key_id] = signer
         if signer.identity != identity:
@@ -165,15 +166,3 @@ def split_der(joined: bytes) -> list[bytes]:
         parts.append(joined[:size])
         joined = joined[size:]
     return parts
-
-
-def _chain_of(key_id: bytes, presented: Sequence[bytes]) -> list[bytes]:
-    for position, certificate in enumerate(presented):
-        try:
-            if fingerprint(certificate) == key_id:
-                return list(presented[position:])
-        except ValueError:
-            break
-    raise JukiError(
-        Reason.UNKNOWN_SIGNING_KEY, "no certificate of the signing key is known or presented"
-    )

@@ -1,0 +1,151 @@
+"""Rotation of a class of keys: a new generation in each holder's token, while custody runs on it.
+
+Held like a ceremony, with the officers who open the tokens, and written into the same chain of
+transcripts. What puts a new generation in use is the last thing done for a host: its chain, or its
+mark (`hsm.generations`). Run again after an interruption, a key that was made and not put in use is
+the one that is put in use.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsm.ceremony import Ceremony, Steps
+from hsm.certificates import chain_file, read_chain, write_chain
+from hsm.generations import generation_files, ready_file
+from hsm.host_files import ROOT_HOST, ROOT_LABEL, ceremony_files, root_file
+from hsm.key_classes import KeyClass, key_classes, profile_of
+from hsm.plan import Host
+from hsm.profiles import CERTIFIABLE
+from hsm.sealed_pins import open_sealed_pins
+from hsm.token import Token, open_token
+from hsm.transcript import Transcript
+from juki.custody.naming import token_label
+from juki.custody.port import ISSUING_AUTHORITY
+from juki.domain.errors import JukiError, Reason
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """What to rotate."""
+
+    key_class: str
+    """Label of `hsm.key_classes`, for example "signing"."""
+    hosts: tuple[str, ...] = ()
+    """Names of hosts; empty: every holder."""
+
+
+def hold_rotation(ceremony: Ceremony, rotation: Rotation) -> Path:
+    """Make and put in use a new generation of a class of keys; gives the transcript's text.
+
+    Raises CONFIGURATION_INVALID for a class or host that the plan does not have, otherwise as
+    `hold_ceremony`.
+    """
+    plan = ceremony.plan
+    key_class = _class_of(ceremony, rotation)
+    files = ceremony_files(plan.directory)
+    if not root_file(plan.directory).exists():
+        raise JukiError(Reason.CONFIGURATION_INVALID, "no ceremony has been held here")
+    with open_sealed_pins(files.sealed_pins, ceremony.table) as pins:
+        steps = _RotationSteps(ceremony, pins, Transcript(files.transcripts, ceremony.clock))
+        steps.open_table()
+        steps.rotate(key_class, rotation.hosts or key_class.holders)
+        return steps.close_table()
+
+
+def _class_of(ceremony: Ceremony, rotation: Rotation) -> KeyClass:
+    classes = {one.label: one for one in key_classes(ceremony.plan)}
+    found = classes.get(rotation.key_class)
+    if found is None or not set(rotation.hosts) <= set(found.holders):
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID,
+            f"no such keys: {rotation.key_class} of {', '.join(rotation.hosts) or 'any host'}",
+        )
+    return found
+
+
+class _RotationSteps(Steps):
+    """The steps of a ceremony, for generations that are made beside those in use."""
+
+    def rotate(self, key_class: KeyClass, holders: tuple[str, ...]) -> None:
+        """New keys in the holders' tokens, then their certificates or marks."""
+        for holder in holders:
+            self._make_key(key_class, holder)
+        hosts = [host for host in self._plan.hosts() if host.name in holders]
+        if key_class.label == ROOT_LABEL:
+            self._sign_root()
+        elif key_class.label == ISSUING_AUTHORITY:
+            self.sign_authorities(hosts)
+            for issuing in hosts:
+                self._sign_hosts_anew(issuing)
+        elif key_class.lifetime is not None:
+            for issuing in self._plan.hosts():
+                mine = [(host, key_class.label) for host in hosts if host.issuer == issuing.name]
+                if mine:
+                    self.sign_hosts(issuing, mine)
+        else:
+            for holder in holders:
+                self._mark_ready(key_class.label, holder)
+        self._making.clear()
+        for holder in holders:
+            self._transcript.say(
+                "generation in use", host=holder, key=self._label(holder, key_class.label)
+            )
+
+    def _make_key(self, key_class: KeyClass, holder: str) -> None:
+        folder = self._files(holder).certificates
+        folder.mkdir(exist_ok=True)
+        files = generation_files(folder, key_class.label)
+        number = max(*files.made, *files.retired, 1) + 1
+        self._making[holder, key_class.label] = number
+        label = token_label(key_class.label, number)
+        location = self._files(holder).token(self._plan.module, holder)
+        with open_token(location, writable=True, pin=self._pins.get(holder)) as token:
+            found = token.has_key(label)
+            if not found:
+                _GENERATE[key_class.kind](token, label)
+            token.refuse_extractable(label)
+            step = "key found, made in an interrupted rotation" if found else "key made"
+            if key_class.kind == "P-256":
+                key = self._public_keys[holder, key_class.label] = token.public_key(label)
+                self._say_key(holder, label, key, step=step)
+            else:
+                self._transcript.say(step, host=holder, key=label, kind=key_class.kind)
+
+    def _sign_root(self) -> None:
+        """The new root before the old one in `root.pem`: both are trusted from now on."""
+        file = root_file(self._plan.directory)
+        label = self._label(ROOT_HOST, ROOT_LABEL)
+        with self._open(ROOT_HOST) as token:
+            key = token.signing_key(label)
+            old = [one for one in read_chain(file) if one.public_key() != key.public_key()]
+            name = self._subject(ROOT_HOST, ROOT_LABEL, f"Juki-Net root {self._plan.trust_domain}")
+            made = self._authority.root(key, name, profile_of(self._plan, ROOT_LABEL))
+        self._say_certificate(ROOT_HOST, ROOT_LABEL, made)
+        write_chain(file, [made, *old])
+        write_chain(chain_file(self._files(ROOT_HOST).certificates, label), [made])
+
+    def _sign_hosts_anew(self, issuing: Host) -> None:
+        """The keys in use of an authority's hosts, under the authority's new generation."""
+        wanted = [
+            (host, label)
+            for host in self._plan.hosts()
+            if host.issuer == issuing.name
+            for label in host.signing_labels()
+            if label in CERTIFIABLE
+        ]
+        self.sign_hosts(issuing, wanted)
+
+    def _mark_ready(self, key_class: str, holder: str) -> None:
+        file = ready_file(self._files(holder).certificates, self._label(holder, key_class))
+        with file.open("wb") as opened:
+            os.fsync(opened.fileno())
+
+
+_GENERATE = {
+    "P-256": Token.generate_signing_key,
+    "AES-256": Token.generate_wrapping_key,
+    "HMAC-SHA256": Token.generate_mac_key,
+}
