@@ -34,12 +34,13 @@ GATEWAY = "spiffe://pref22.juki.example/cs/221309"
 class Births:
     """A register that hands in one birth after the other until told to stop; no call may fail."""
 
-    def __init__(self, network: LocalNetwork) -> None:
+    def __init__(self, network: LocalNetwork, name: str) -> None:
         self.register = Register(network, TOWN)
+        self._name = name
         self.acknowledged = 0
         self.failures: list[Exception] = []
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -47,7 +48,9 @@ class Births:
             if self._stopping.is_set():
                 return
             try:
-                event = register_event(f"e{number}", f"r{number}", ChangeReason.BIRTH)
+                event = register_event(
+                    f"{self._name}-{number}", f"{self._name}-{number}", ChangeReason.BIRTH
+                )
                 self.register.record(event)
             except Exception as error:
                 self.failures.append(error)
@@ -61,12 +64,15 @@ class Births:
         assert not self.failures
 
     def stop(self) -> None:
-        """Ends the thread and waits for the nation's receipts of everything."""
+        """Ends the thread, waits for the nation's receipts of everything, and closes."""
         self._stopping.set()
         self._thread.join()
-        assert not self.failures
-        wait_until(lambda: self.register.progress.issued >= self.acknowledged)
-        self.register.wait_national(self.register.progress.issued)
+        try:
+            assert not self.failures
+            wait_until(lambda: self.register.progress.issued >= self.acknowledged)
+            self.register.wait_national(self.register.progress.issued)
+        finally:
+            self.register.close()
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +88,7 @@ def key_in_use(network: LocalNetwork, host: str) -> bytes:
 def test_notifications_flow_while_a_gateways_key_is_rotated_and_both_generations_verify(
     network: LocalNetwork,
 ) -> None:
-    births = Births(network)
+    births = Births(network, "gateway")
     try:
         births.go_on()
         first = key_in_use(network, f"cs-{TOWN}")
@@ -102,7 +108,6 @@ def test_notifications_flow_while_a_gateways_key_is_rotated_and_both_generations
         signer = verify_chain(chain, roots.der, leaf.not_valid_before_utc, GATEWAY)
         digest = notification_digest(signed.notification)
         assert verify_signature(signer.public_key, digest, signed.signature)
-    births.register.close()
 
 
 def fetched(network: LocalNetwork, through: int) -> list[notification_pb2.SignedNotification]:
@@ -137,7 +142,7 @@ def certificates_at_the_nation(network: LocalNetwork) -> dict[bytes, list[bytes]
 def test_receipts_given_before_and_after_a_rotation_all_come_with_what_verifies_them(
     network: LocalNetwork,
 ) -> None:
-    births = Births(network)
+    births = Births(network, "tiers")
     try:
         births.go_on()
         before = {host: key_in_use(network, host) for host in ("pref22", "national")}
@@ -147,7 +152,6 @@ def test_receipts_given_before_and_after_a_rotation_all_come_with_what_verifies_
         births.go_on(60)
     finally:
         births.stop()
-        births.register.close()
     for caller, server, identity in (
         (f"cs-{TOWN}", "pref22", "spiffe://pref22.juki.example/server"),
         ("pref22", "national", "spiffe://national.juki.example/server"),
