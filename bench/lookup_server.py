@@ -23,6 +23,7 @@ from juki.audit.pseudonym import Pseudonymiser
 from juki.config import Configuration
 from juki.custody.client import CustodyClient
 from juki.custody.port import WRAPPING
+from juki.custody.roots import load_roots
 from juki.custody.tls import server_credentials
 from juki.domain.legal_basis import Field
 from juki.index.lmdb_index import LmdbIndex
@@ -72,7 +73,7 @@ class BenchServerConfiguration(Configuration):
 def serve(config: BenchServerConfiguration, stack: ExitStack) -> dict[str, object]:
     """Builds the index and serves from it."""
     custody = stack.enter_context(CustodyClient(config.custody_socket))
-    credentials = server_credentials(custody, config.roots_pem.read_bytes())
+    credentials = server_credentials(custody, load_roots(config.roots_pem))
     index = LmdbIndex(config.index_directory)
     stack.callback(index.close)
     index.rebuild(read_people(config.people))

@@ -22,10 +22,10 @@ from cs_gateway.service import ALLOWED_CALLERS, RAW_METHODS, SERVICE, RegisterSe
 from cs_gateway.upstream import PrefectureClient
 from juki.custody.client import CustodyClient
 from juki.custody.roots import Roots, load_roots
-from juki.custody.tls import channel_credentials, server_credentials
+from juki.custody.tls import server_credentials
 from juki.domain.codes import LocalGovernmentCode
 from juki.process import run_server
-from juki.rpc.channel import open_channel
+from juki.rpc.custody_channel import open_custody_channel
 from juki.rpc.health import HealthMonitor
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
@@ -52,10 +52,8 @@ def open_parts(config: GatewayConfiguration, stack: ExitStack) -> GatewayParts:
     engine = open_engine(config.database_url)
     stack.callback(engine.dispose)
     migrate(engine, "gateway")
-    channel = open_channel(
-        config.upstream.address,
-        config.upstream.server_name,
-        channel_credentials(custody, roots.pem),
+    channel = open_custody_channel(
+        config.upstream.address, config.upstream.server_name, custody, roots
     )
     stack.callback(channel.close)
     return GatewayParts(
@@ -104,7 +102,7 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
             raw=RAW_METHODS,
             trust_domain=config.trust_domain,
         ),
-        server_credentials(parts.custody, parts.roots.pem),
+        server_credentials(parts.custody, parts.roots),
         {SERVICE: ALLOWED_CALLERS, HEALTH_REPORT_SERVICE: EVERY_KIND},
         health_servicer=monitor.servicer,
         registry=registry,

@@ -18,7 +18,7 @@ class CertifiedReceipts:
 
     def __init__(self, roots: Sequence[bytes], now: Callable[[], datetime.datetime]) -> None:
         """`roots` are DER certificates; `now` gives an aware instant."""
-        self._roots = list(roots)
+        self._roots = roots
         self._now = now
         self._signers: dict[tuple[bytes, str], VerifiedSigner] = {}
         self._lock = threading.Lock()

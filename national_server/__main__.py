@@ -102,7 +102,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
             trust_domain=config.trust_domain,
             raw=RAW_METHODS,
         ),
-        server_credentials(custody, roots.pem),
+        server_credentials(custody, roots),
         {
             "juki.v1.NotificationIntakeService": PREFECTURES,
             "juki.v1.CodeService": PREFECTURES,

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from juki.custody.client import CustodyClient
 from juki.custody.roots import load_roots
-from juki.custody.tls import channel_credentials, server_credentials
+from juki.custody.tls import server_credentials
 from juki.evidence.workers import evidence_workers
 from juki.process import run_server
 from juki.register.data_key import open_sealer
@@ -21,7 +21,7 @@ from juki.register.probes import register_probes
 from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
-from juki.rpc.channel import open_channel
+from juki.rpc.custody_channel import open_custody_channel
 from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import IdentityKind
 from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
@@ -66,11 +66,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         deliver=lambda connection, reports: None,
         evidence_algorithm=config.evidence.hash_algorithm,
     )
-    channel = open_channel(
-        config.nation.address,
-        config.nation.server_name,
-        channel_credentials(custody, roots.pem),
-    )
+    channel = open_custody_channel(config.nation.address, config.nation.server_name, custody, roots)
     stack.callback(channel.close)
     nation = intake_pb2_grpc.NotificationIntakeServiceStub(channel)
     grants = GrantKeeper(
@@ -102,7 +98,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
             worker_threads=config.worker_threads,
             trust_domain=config.trust_domain,
         ),
-        server_credentials(custody, roots.pem),
+        server_credentials(custody, roots),
         {
             "juki.v1.NotificationIntakeService": GATEWAYS,
             "juki.v1.CodeService": GATEWAYS,

@@ -38,7 +38,7 @@ class Signer:
 class SignerDirectory:
     """Verified signers by key id; those first seen are stored with the evidence they sign."""
 
-    def __init__(self, roots_der: list[bytes], clock: Clock) -> None:
+    def __init__(self, roots_der: Sequence[bytes], clock: Clock) -> None:
         self._roots = roots_der
         self._clock = clock
         self._signers: dict[bytes, Signer] = {}
