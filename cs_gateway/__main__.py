@@ -19,6 +19,7 @@ from cs_gateway.probes import gateway_probes
 from cs_gateway.receipts import CertifiedReceipts
 from cs_gateway.replenishment import PoolMarks
 from cs_gateway.service import ALLOWED_CALLERS, RAW_METHODS, SERVICE, RegisterService
+from cs_gateway.tables import GATEWAY_STATE
 from cs_gateway.upstream import PrefectureClient
 from juki.custody.client import CustodyClient
 from juki.custody.roots import Roots, load_roots
@@ -30,6 +31,7 @@ from juki.rpc.health import HealthMonitor
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, now_microseconds, open_engine
+from juki.store.rewrapping import start_rewrapping
 from juki.v1 import register_pb2_grpc
 
 
@@ -116,6 +118,7 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
     register_pb2_grpc.add_ResidentRegisterServiceServicer_to_server(service, server.grpc_server)
     gateway.start()
     stack.callback(gateway.close)
+    start_rewrapping(stack, parts.engine, GATEWAY_STATE.c.wrapped_data_key, parts.custody)
     facts = start_serving(stack, server, monitor, registry, config.metrics_port)
     stack.callback(service.close)
     return facts

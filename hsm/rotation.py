@@ -16,11 +16,11 @@ from hsm.ceremony import Ceremony, Steps
 from hsm.certificates import chain_file, read_chain, write_chain
 from hsm.generations import generation_files, ready_file
 from hsm.host_files import ROOT_HOST, ROOT_LABEL, ceremony_files, root_file
-from hsm.key_classes import KeyClass, key_classes, profile_of
-from hsm.plan import Host
+from hsm.key_classes import KeyClass, certified_labels, key_classes, profile_of
+from hsm.plan import AES256, HMAC_SHA256, P256, Host
 from hsm.profiles import CERTIFIABLE
 from hsm.sealed_pins import open_sealed_pins
-from hsm.token import Token, open_token
+from hsm.token import Token
 from hsm.transcript import Transcript
 from juki.custody.naming import token_label
 from juki.custody.port import ISSUING_AUTHORITY
@@ -101,18 +101,16 @@ class _RotationSteps(Steps):
         number = max(*files.made, *files.retired, 1) + 1
         self._making[holder, key_class.label] = number
         label = token_label(key_class.label, number)
-        location = self._files(holder).token(self._plan.module, holder)
-        with open_token(location, writable=True, pin=self._pins.get(holder)) as token:
+        with self._open(holder, writable=True) as token:
             found = token.has_key(label)
             if not found:
                 _GENERATE[key_class.kind](token, label)
             token.refuse_extractable(label)
             step = "key found, made in an interrupted rotation" if found else "key made"
-            if key_class.kind == "P-256":
-                key = self._public_keys[holder, key_class.label] = token.public_key(label)
-                self._say_key(holder, label, key, step=step)
-            else:
-                self._transcript.say(step, host=holder, key=label, kind=key_class.kind)
+            public_key = token.public_key(label) if key_class.kind == P256 else None
+            if public_key is not None:
+                self._public_keys[holder, key_class.label] = public_key
+            self._say_key(holder, label, key_class.kind, public_key, step)
 
     def _sign_root(self) -> None:
         """The new root before the old one in `root.pem`: both are trusted from now on."""
@@ -133,7 +131,7 @@ class _RotationSteps(Steps):
             (host, label)
             for host in self._plan.hosts()
             if host.issuer == issuing.name
-            for label in host.signing_labels()
+            for label in certified_labels(host)
             if label in CERTIFIABLE
         ]
         self.sign_hosts(issuing, wanted)
@@ -145,7 +143,7 @@ class _RotationSteps(Steps):
 
 
 _GENERATE = {
-    "P-256": Token.generate_signing_key,
-    "AES-256": Token.generate_wrapping_key,
-    "HMAC-SHA256": Token.generate_mac_key,
+    P256: Token.generate_signing_key,
+    AES256: Token.generate_wrapping_key,
+    HMAC_SHA256: Token.generate_mac_key,
 }

@@ -17,6 +17,8 @@ _STEPS = {
     "token discarded": "未完成トークンの破棄",
     "token made": "トークン作成",
     "key made": "鍵生成",
+    "key found, made in an interrupted rotation": "中断した鍵更新で生成済みの鍵",
+    "generation in use": "新世代の鍵の使用開始",
     "certificate signed": "証明書発行",
     "custody configured": "鍵の使用許可の設定",
     "resharing begun": "鍵管理者の交代の開始",

@@ -31,12 +31,14 @@ from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
 from juki.register.states import all_states, state_of
+from juki.register.tables import data_key
 from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import Identity, IdentityKind
 from juki.rpc.names import gateway_identity, national_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, open_engine
+from juki.store.rewrapping import start_rewrapping
 from juki.store.sealing import Sealer
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
 from national_server.callers import check_caller, recipient
@@ -168,6 +170,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     ):
         worker.start()
         stack.callback(worker.close)
+    start_rewrapping(stack, engine, data_key.c.wrapped, custody)
     return start_serving(stack, server, monitor, registry, config.metrics_port)
 
 

@@ -21,6 +21,7 @@ from juki.register.probes import register_probes
 from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
+from juki.register.tables import data_key
 from juki.rpc.custody_channel import open_custody_channel
 from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import IdentityKind
@@ -28,6 +29,7 @@ from juki.rpc.names import gateway_identity, national_identity, prefecture_ident
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, open_engine
+from juki.store.rewrapping import start_rewrapping
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
 from juki.worker import Worker
 from pref_server.callers import PrefecturalCallers
@@ -139,6 +141,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
     ):
         worker.start()
         stack.callback(worker.close)
+    start_rewrapping(stack, engine, data_key.c.wrapped, custody)
     return start_serving(stack, server, monitor, registry, config.metrics_port)
 
 
