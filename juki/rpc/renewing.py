@@ -7,13 +7,13 @@ its calls has ended. Where no new connection can be made the old one stays in us
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
 import grpc
-import structlog
 
 from juki.domain.errors import JukiError
 
@@ -23,7 +23,8 @@ DRAIN_SECONDS = 3600.0
 """After so long what still runs on an old connection, an endless stream, is cut and opened anew by
 whoever reads it."""
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
+"""The standard library's, since this runs in processes of bodies, which may print results."""
 
 
 class _Inner:
@@ -119,7 +120,7 @@ class RenewingChannel(grpc.Channel):
                 self._renew()
             except Exception as error:  # whatever it is, the connection in use goes on being used
                 reason = error.reason if isinstance(error, JukiError) else type(error).__name__
-                _log.warning("channel not renewed", reason=str(reason))
+                _log.warning("channel not renewed: %s", reason)
             self._close_what_has_ended()
 
     def _renew(self) -> None:
