@@ -9,16 +9,19 @@ the one that is put in use.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hsm.ceremony import Ceremony, Steps
+from hsm.ceremony_works import has_keys
 from hsm.certificates import chain_file, read_chain, write_chain
 from hsm.generations import generation_files, ready_file
-from hsm.host_files import ROOT_HOST, ROOT_LABEL, ceremony_files, root_file
+from hsm.host_files import ROOT_HOST, ROOT_LABEL, ceremony_files, host_files, root_file
 from hsm.key_classes import KeyClass, certified_labels, key_classes, profile_of
-from hsm.plan import AES256, HMAC_SHA256, P256, Host
+from hsm.plan import AES256, HMAC_SHA256, P256, Host, ProvisioningPlan
 from hsm.profiles import CERTIFIABLE
+from hsm.root_pins import settle_root_pins
 from hsm.sealed_pins import open_sealed_pins
 from hsm.token import Token
 from hsm.transcript import Transcript
@@ -34,7 +37,7 @@ class Rotation:
     key_class: str
     """Label of `hsm.key_classes`, for example "signing"."""
     hosts: tuple[str, ...] = ()
-    """Names of hosts; empty: every holder."""
+    """Names of hosts; empty: every holder whose directory is here."""
 
 
 def hold_rotation(ceremony: Ceremony, rotation: Rotation) -> Path:
@@ -44,25 +47,38 @@ def hold_rotation(ceremony: Ceremony, rotation: Rotation) -> Path:
     `hold_ceremony`.
     """
     plan = ceremony.plan
-    key_class = _class_of(ceremony, rotation)
+    key_class = find_class(plan, rotation.key_class, rotation.hosts)
     files = ceremony_files(plan.directory)
-    if not root_file(plan.directory).exists():
-        raise JukiError(Reason.CONFIGURATION_INVALID, "no ceremony has been held here")
     with open_sealed_pins(files.sealed_pins, ceremony.table) as pins:
+        settle_root_pins(plan, pins)
         steps = _RotationSteps(ceremony, pins, Transcript(files.transcripts, ceremony.clock))
         steps.open_table()
-        steps.rotate(key_class, rotation.hosts or key_class.holders)
+        steps.rotate(key_class, rotation.hosts or holders_here(plan, key_class))
         return steps.close_table()
 
 
-def _class_of(ceremony: Ceremony, rotation: Rotation) -> KeyClass:
-    classes = {one.label: one for one in key_classes(ceremony.plan)}
-    found = classes.get(rotation.key_class)
-    if found is None or not set(rotation.hosts) <= set(found.holders):
+def find_class(plan: ProvisioningPlan, label: str, hosts: Sequence[str]) -> KeyClass:
+    """A class of keys that all of these hosts hold; raises CONFIGURATION_INVALID."""
+    if not ceremony_files(plan.directory).sealed_pins.exists():
+        raise JukiError(Reason.CONFIGURATION_INVALID, "no ceremony has been held here")
+    found = {one.label: one for one in key_classes(plan)}.get(label)
+    if found is None or not set(hosts) <= set(found.holders):
         raise JukiError(
             Reason.CONFIGURATION_INVALID,
-            f"no such keys: {rotation.key_class} of {', '.join(rotation.hosts) or 'any host'}",
+            f"no such keys: {label} of {', '.join(hosts) or 'any host'}",
         )
+    return found
+
+
+def holders_here(plan: ProvisioningPlan, key_class: KeyClass) -> tuple[str, ...]:
+    """Those holders of a class whose directory is here; raises CONFIGURATION_INVALID for none."""
+    found = tuple(
+        holder
+        for holder in key_class.holders
+        if host_files(plan.directory, holder).directory.is_dir()
+    )
+    if not found:
+        raise JukiError(Reason.CONFIGURATION_INVALID, f"no host with {key_class.label} is here")
     return found
 
 
@@ -126,11 +142,14 @@ class _RotationSteps(Steps):
         write_chain(chain_file(self._files(ROOT_HOST).certificates, label), [made])
 
     def _sign_hosts_anew(self, issuing: Host) -> None:
-        """The keys in use of an authority's hosts, under the authority's new generation."""
+        """The keys in use of an authority's hosts, under the authority's new generation.
+
+        Those hosts whose directory is not here keep what they have; it stays good until it ends.
+        """
         wanted = [
             (host, label)
             for host in self._plan.hosts()
-            if host.issuer == issuing.name
+            if host.issuer == issuing.name and has_keys(self._plan, host)
             for label in certified_labels(host)
             if label in CERTIFIABLE
         ]

@@ -146,6 +146,15 @@ class Token:
             template=_NEVER_LEAVES,
         )
 
+    def destroy_key(self, label: str) -> None:
+        """Destroy the private or secret key of a label, with its public half."""
+        for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY, ObjectClass.SECRET_KEY):
+            for found in list(
+                self._session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: label})
+            ):
+                found.destroy()
+            self._keys.pop((label, kind), None)
+
     def refuse_extractable(self, label: str) -> None:
         """Raise CONFIGURATION_INVALID where the key is missing, or could or ever could leave."""
         try:

@@ -19,6 +19,8 @@ _STEPS = {
     "key made": "鍵生成",
     "key found, made in an interrupted rotation": "中断した鍵更新で生成済みの鍵",
     "generation in use": "新世代の鍵の使用開始",
+    "generation taken out of use": "旧世代の鍵の使用停止",
+    "key destroyed": "旧世代の鍵の破棄",
     "certificate signed": "証明書発行",
     "custody configured": "鍵の使用許可の設定",
     "resharing begun": "鍵管理者の交代の開始",

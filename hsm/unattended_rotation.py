@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from hsm.ceremony import Ceremony
 from hsm.plan import ProvisioningPlan
 from hsm.provision import unattended_table
+from hsm.retirement import Retirement, hold_retirement
 from hsm.rotation import Rotation, hold_rotation
 from juki.domain.errors import JukiError, Reason
 
@@ -22,7 +23,7 @@ from juki.domain.errors import JukiError, Reason
 @dataclass(frozen=True)
 class _Order:
     plan: ProvisioningPlan
-    rotation: Rotation
+    work: Rotation | Retirement
 
 
 _ORDER = TypeAdapter(_Order)
@@ -30,9 +31,23 @@ _ORDER = TypeAdapter(_Order)
 
 def rotate(plan: ProvisioningPlan, key_class: str, *hosts: str) -> None:
     """Rotate a class of keys at some of its holders, or all; raises CONFIGURATION_INVALID."""
+    _order(plan, Rotation(key_class, hosts))
+
+
+def retire(
+    plan: ProvisioningPlan, key_class: str, generation: int, *hosts: str, destroy: bool = False
+) -> None:
+    """Take a generation out of use at some of its holders, or all, or destroy it.
+
+    Raises CONFIGURATION_INVALID.
+    """
+    _order(plan, Retirement(key_class, generation, hosts, destroy))
+
+
+def _order(plan: ProvisioningPlan, work: Rotation | Retirement) -> None:
     worker = subprocess.run(
         [sys.executable, "-m", "hsm.unattended_rotation"],
-        input=_ORDER.dump_json(_Order(plan, Rotation(key_class, hosts))),
+        input=_ORDER.dump_json(_Order(plan, work)),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         check=False,
@@ -44,14 +59,18 @@ def rotate(plan: ProvisioningPlan, key_class: str, *hosts: str) -> None:
         )
 
 
-def _rotate_here(order: _Order) -> None:
+def _perform(order: _Order) -> None:
     plan = replace(order.plan, directory=order.plan.directory.resolve())
-    hold_rotation(Ceremony(plan, unattended_table(plan)), order.rotation)
+    ceremony = Ceremony(plan, unattended_table(plan))
+    if isinstance(order.work, Rotation):
+        hold_rotation(ceremony, order.work)
+    else:
+        hold_retirement(ceremony, order.work)
 
 
 if __name__ == "__main__":
     try:
-        _rotate_here(_ORDER.validate_json(sys.stdin.buffer.read()))
+        _perform(_ORDER.validate_json(sys.stdin.buffer.read()))
     except JukiError as failure:
         sys.stderr.write(f"{failure}\n")
         sys.exit(1)

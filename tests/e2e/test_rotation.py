@@ -20,10 +20,10 @@ from sqlalchemy.engine import make_url
 
 from cs_gateway.tables import GATEWAY_STATE
 from hsm.certificates import chain_file, read_chain
-from hsm.generations import generation_files, retired_file
+from hsm.generations import generation_files
 from hsm.host_files import host_files
 from hsm.key_classes import KeyClass, key_classes
-from hsm.unattended_rotation import rotate
+from hsm.unattended_rotation import retire, rotate
 from juki.audit.head import read_head
 from juki.custody.port import (
     INDIVIDUAL_NUMBER,
@@ -150,9 +150,10 @@ def test_every_class_of_keys_is_rotated_in_a_network_at_work_without_a_failed_ca
             load.go_on()
             wait_until(lambda effect=effect: effect(network, load), 120)  # type: ignore[misc]
         assert unrotated(network, classes) == []
-        # The first generations are taken out of use, and the servers know nobody any more.
+        # The first generations are destroyed, and the servers start without knowing anybody.
         for one in classes:
-            retire_first(network, one)
+            for destroy in (False, True):
+                retire(network.plan.provisioning, one.label, 1, destroy=destroy)
         load.go_on()
         load.close()
         for name in SERVERS:
@@ -178,11 +179,6 @@ def unrotated(network: LocalNetwork, classes: tuple[KeyClass, ...]) -> list[tupl
 
 def certificates(network: LocalNetwork, host: str) -> Path:
     return host_files(network.plan.directory, host).certificates
-
-
-def retire_first(network: LocalNetwork, one: KeyClass) -> None:
-    for holder in one.holders:
-        retired_file(certificates(network, holder), one.label, 1).touch()
 
 
 def chain_in_use(network: LocalNetwork, host: str, key_class: str) -> list[x509.Certificate]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
 from hsm.certificates import chain_file, read_chain, write_chain
-from hsm.generations import retired_file
+from hsm.generations import generation_files
 from hsm.host_files import ceremony_files, root_file
 from hsm.token import open_token
 from hsm.transcript import verify_transcripts
-from hsm.unattended_rotation import rotate
+from hsm.unattended_rotation import retire, rotate
 from juki.custody.client import CustodyClient
+from juki.custody.naming import token_label
 from juki.custody.port import INDIVIDUAL_NUMBER, SIGNING, TLS_CLIENT, WRAPPING
 from juki.custody.verify import verify_signature
 from juki.domain.errors import JukiError, Reason
@@ -109,18 +114,32 @@ def test_each_generation_keeps_its_certificates_and_signs_when_it_is_named(
     assert verify_signature(keys[1], DIGEST, custody.sign(SIGNING, [DIGEST])[0])  # type: ignore[arg-type]
 
 
-def test_a_generation_taken_out_of_use_signs_no_more_and_keeps_its_certificates(
+def test_a_generation_taken_out_of_use_and_destroyed_keeps_its_certificates(
     domain: TrustDomain, nation: RunningCustody
 ) -> None:
     custody = nation.client
     before, after = rotate_and_wait(domain, custody, SIGNING)
-    folder = domain.files("national").certificates
-    retired_file(folder, SIGNING, int(before.rpartition(".")[2])).touch()
+    number = int(before.rpartition(".")[2])
+    assert refused(lambda: retire(domain.plan, SIGNING, number, "national", destroy=True)) is (
+        Reason.CONFIGURATION_INVALID
+    )
+    assert refused(lambda: retire(domain.plan, SIGNING, number + 1, "national")) is (
+        Reason.CONFIGURATION_INVALID
+    )
+    assert len(custody.sign(before, [DIGEST])) == 1
+    retire(domain.plan, SIGNING, number, "national")
     wait_until(lambda: before not in custody.generations(SIGNING).usable)
+    retire(domain.plan, SIGNING, number, "national", destroy=True)
+    with open_token(domain.files("national").token(domain.plan.module, "national")) as token:
+        assert not token.has_key(token_label(SIGNING, number))
+        assert token.has_key(token_label(SIGNING, number + 1))
     assert refused(lambda: custody.sign(before, [DIGEST])) is Reason.INVALID_FIELD
     assert before in custody.generations(SIGNING).certified
     assert custody.certified_key(before).name == before
     assert len(custody.sign(after, [DIGEST])) == 1
+    nation.kill()
+    nation.start_again()
+    assert custody.generations(SIGNING).current == after
 
 
 def test_naming_a_generation_opens_no_key_that_the_class_does_not(
@@ -204,3 +223,36 @@ def test_a_class_or_host_that_the_plan_lacks_is_refused(domain: TrustDomain) -> 
         assert refused(lambda k=key_class, h=host: rotate(domain.plan, k, h)) is (
             Reason.CONFIGURATION_INVALID
         )
+
+
+def test_the_commands_rotate_and_retire_a_network_made_from_a_plan(tmp_path: Path) -> None:
+    plan, directory = tmp_path / "network.toml", tmp_path / "net"
+    plan.write_text('agencies = ["pension"]\n[[prefectures]]\ncode = "22"\nmunicipalities = []\n')
+
+    def command(*arguments: str) -> str:
+        """In a process of its own: PKCS#11 is initialised once."""
+        done = subprocess.run(
+            [sys.executable, "-m", "juki", "hsm", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        return f"{done.returncode} {done.stdout}{done.stderr}"
+
+    where = (str(plan), "--directory", str(directory))
+    assert command("init", "--plan", where[0], *where[1:]).startswith("0 ")
+    told = command("rotate", *where, "--class", "signing", "--host", "pref22")
+    assert told.startswith("0 ")
+    assert "新世代の鍵の使用開始 (generation in use)  pref22 / signing.2" in told
+    used = generation_files(directory / "pref22" / "hsm" / "certificates", SIGNING)
+    assert (used.made, used.current) == ((1, 2), 2)
+    retiring = ("retire", *where, "--class", "signing", "--host", "pref22", "--generation")
+    assert command(*retiring, "2").startswith("1 ")
+    assert "旧世代の鍵の使用停止" in command(*retiring, "1")
+    assert "旧世代の鍵の破棄" in command(*retiring, "1", "--destroy")
+    assert command("rotate", *where, "--class", "signing", "--host", "cs-221309")[0] == "1"
+    assert command("rotate", *where, "--class", "no-such-class")[0] == "1"
+    assert command("init", "--plan", where[0], *where[1:]).startswith("0 ")
+    used = generation_files(directory / "pref22" / "hsm" / "certificates", SIGNING)
+    assert (used.made, used.retired, used.current) == ((1, 2), (1,), 2)
