@@ -22,6 +22,7 @@ from juki.domain.change import ChangeReason
 from juki.domain.envelope import notification_digest
 from juki.localnet.network import LocalNetwork
 from juki.register.signers import split_der
+from juki.register.tables import receipt
 from juki.v1 import intake_pb2, intake_pb2_grpc, notification_pb2
 from national_server.tables import metadata as national_tables
 from tests.gateway_fixtures import register_event
@@ -95,7 +96,7 @@ def test_notifications_flow_while_a_gateways_key_is_rotated_and_both_generations
         rotate(network.plan.provisioning, SIGNING, f"cs-{TOWN}")
         wait_until(lambda: key_in_use(network, f"cs-{TOWN}") != first)
         second = key_in_use(network, f"cs-{TOWN}")
-        births.go_on(60)
+        wait_until(lambda: second in certificates_at_the_nation(network))
     finally:
         births.stop()
     held = fetched(network, births.register.progress.issued)
@@ -139,6 +140,16 @@ def certificates_at_the_nation(network: LocalNetwork) -> dict[bytes, list[bytes]
     }
 
 
+def newest_receipts_key(network: LocalNetwork, host: str) -> bytes:
+    """The id of the key that signed the newest receipt of a tier."""
+    engine = create_engine(network.plan.database(host))
+    with engine.connect() as connection:
+        statement = select(receipt.c.signed).order_by(receipt.c.id.desc()).limit(1)
+        newest = connection.scalar(statement) or b""
+    engine.dispose()
+    return notification_pb2.SignedReceipt.FromString(bytes(newest)).key_id
+
+
 def test_receipts_given_before_and_after_a_rotation_all_come_with_what_verifies_them(
     network: LocalNetwork,
 ) -> None:
@@ -149,7 +160,7 @@ def test_receipts_given_before_and_after_a_rotation_all_come_with_what_verifies_
         for host, key in before.items():
             rotate(network.plan.provisioning, SIGNING, host)
             wait_until(lambda host=host, key=key: key_in_use(network, host) != key)  # type: ignore[misc]
-        births.go_on(60)
+        wait_until(lambda: all(newest_receipts_key(network, one) != before[one] for one in before))
     finally:
         births.stop()
     for caller, server, identity in (
