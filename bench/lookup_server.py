@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 import time
 from collections.abc import Callable
@@ -31,9 +32,12 @@ from juki.index.wire import FieldMask
 from juki.lookup import answers
 from juki.policy.evaluator import Policy
 from juki.process import run_server
+from juki.revocation.book import RevocationBook
+from juki.revocation.spreading import OwnList
 from juki.rpc.health import HealthMonitor
 from juki.rpc.server import JukiServer, ServerSettings
 from juki.v1 import lookup_pb2
+from juki.worker import Worker
 from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
 
 WORKER_THREADS: Final = 16
@@ -93,11 +97,19 @@ def _serve_ours(
     registry = CollectorRegistry()
     monitor = HealthMonitor({"custody": lambda: _signs(custody)}, registry=registry)
     audit = FileAuditLog(config.audit_directory)
+    book = RevocationBook(
+        None, load_roots(config.roots_pem).der, lambda: datetime.datetime.now(datetime.UTC)
+    )
+    own_list = OwnList(custody, book)
+    own_list.take()
+    lists = Worker("revocation-own", own_list.work, wake=own_list.wake)
+    lists.start()
     server = JukiServer(
         ServerSettings("127.0.0.1:0", worker_threads=WORKER_THREADS, raw=RAW_METHODS),
         credentials,
         {LOOKUP_SERVICE: CALLERS},
         health_servicer=monitor.servicer,
+        revocation=book,
         registry=registry,
     )
     add_lookup_service(
@@ -113,6 +125,7 @@ def _serve_ours(
 
     def stop() -> None:
         server.stop(0)
+        lists.close()
         audit.close()
 
     return server.port, stop

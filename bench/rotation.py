@@ -11,10 +11,13 @@ from hsm.generations import generation_files
 from hsm.host_files import ROOT_LABEL, host_files
 from hsm.key_classes import key_classes
 from hsm.plan import ProvisioningPlan
+from hsm.rotation import in_order
 from hsm.unattended_rotation import rotate
+from juki.custody.port import ISSUING_AUTHORITY
 
-_ROOT_KNOWN_SECONDS = 5.0
-"""After a new root was published: channels look for one every two seconds, and connect anew."""
+_KNOWN_SECONDS = 5.0
+"""After a new root: channels look for one every two seconds, and connect anew. After a new
+authority: its first revocation list is taken from custody and spread."""
 
 
 def rotate_every_class(
@@ -22,15 +25,15 @@ def rotate_every_class(
     told: Callable[[str], None] = lambda _: None,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Rotates each class of `key_classes` at all of its holders, the root first.
+    """Rotates each class of `key_classes` at all of its holders, the root first, then authorities.
 
-    Nothing is certified under a new root before everybody had the time to hear of it.
+    Nothing is certified by a new key before everybody had the time to hear of it.
     """
-    for one in key_classes(plan):
+    for one in in_order(key_classes(plan)):
         rotate(plan, one.label)
         told(one.label)
-        if one.label == ROOT_LABEL:
-            pause(_ROOT_KNOWN_SECONDS)
+        if one.label in (ROOT_LABEL, ISSUING_AUTHORITY):
+            pause(_KNOWN_SECONDS)
 
 
 def rotated_everywhere(plan: ProvisioningPlan) -> list[str]:

@@ -18,6 +18,7 @@ from hsm.generations import Generations
 from hsm.permissions import TOKEN, Operation, Permissions
 from hsm.profiles import CERTIFIABLE, SERVER_LEAF
 from hsm.refusing import error_response
+from hsm.revocation import MadeList, RevocationDesk
 from hsm.token import TOKEN_LOST, Token
 from hsm.wrapping import rewrap_data_key, unwrap_data_key, wrap_new_data_key
 from juki.custody.naming import KeyName
@@ -41,6 +42,8 @@ _KEY_FIELDS = {
     Operation.HEALTH: None,
     Operation.GENERATIONS: "key",
     Operation.REWRAP_DATA_KEY: "wrapping_key",
+    Operation.REVOKE: "issuer_key",
+    Operation.REVOCATION_LIST: "issuer_key",
 }
 """Where each request names its key, so that permission is asked in one place for all."""
 
@@ -70,6 +73,7 @@ class Operations:
         generations: Generations,
         server_leaf: ServerLeafNames | None,
         health_key: str,
+        revocation: RevocationDesk | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._token = token
@@ -77,6 +81,7 @@ class Operations:
         self._generations = generations
         self._server_leaf = server_leaf
         self._health_key = health_key
+        self._revocation = revocation
         self._monotonic = monotonic
         self._started = monotonic()
         self._at_once: dict[Operation, Callable[[Any], pb.CustodyResponse]] = {
@@ -89,6 +94,8 @@ class Operations:
             Operation.HEALTH: self._health,
             Operation.GENERATIONS: self._describe,
             Operation.REWRAP_DATA_KEY: self._rewrap_data_key,
+            Operation.REVOKE: self._revoke,
+            Operation.REVOCATION_LIST: self._revocation_list,
         }
 
     def perform(self, request: pb.CustodyRequest, permissions: Permissions) -> Job:
@@ -196,7 +203,26 @@ class Operations:
             names_for(profile, requested),
             profile,
         )
+        if self._revocation is not None:
+            self._revocation.certified(issuer, certificate, requested.uris[0])
         return _certificates((certificate, *issuer.chain))
+
+    def _revoke(self, asked: pb.CustodyRevokeRequest) -> pb.CustodyResponse:
+        issuers = self._issuers(asked.issuer_key)
+        made = self._desk().revoke_under(
+            issuers, asked.identity, asked.serial_numbers, asked.reason
+        )
+        _log.warning("certificates revoked", count=len(made.newly_revoked), reason=asked.reason)
+        return _list(issuers[-1], made)
+
+    def _revocation_list(self, asked: pb.CustodyRevocationListRequest) -> pb.CustodyResponse:
+        issuer = self._issuer(asked.issuer_key)
+        return _list(issuer, self._desk().current(issuer))
+
+    def _desk(self) -> RevocationDesk:
+        if self._revocation is None:
+            raise JukiError(Reason.CONFIGURATION_INVALID, "this host has no issuing authority")
+        return self._revocation
 
     def prove_token(self) -> float:
         """Sign something with the health key and verify it; the seconds the signature took.
@@ -227,6 +253,13 @@ class Operations:
     def _label(self, key: str) -> str:
         return self._generations.label(KeyName.parse(key))
 
+    def _issuers(self, key: str) -> list[Issuer]:
+        """Every generation of an issuer that can still sign, the one in use last."""
+        name = KeyName.parse(key)
+        if name.generation is not None:
+            return [self._issuer(key)]
+        return [self._issuer(one) for one in self._generations.describe(name.key_class).usable]
+
     def _issuer(self, key: str) -> Issuer:
         name, chain = self._generations.chain(KeyName.parse(key))
         return Issuer(self._token.signing_key(self._generations.label(name)), chain)
@@ -239,3 +272,15 @@ def _value(value: bytes) -> pb.CustodyResponse:
 def _certificates(chain: Sequence[x509.Certificate]) -> pb.CustodyResponse:
     ders = [certificate.public_bytes(serialization.Encoding.DER) for certificate in chain]
     return pb.CustodyResponse(certificates=pb.CustodyCertificates(certificates=ders))
+
+
+def _list(issuer: Issuer, made: MadeList) -> pb.CustodyResponse:
+    return pb.CustodyResponse(
+        revocation_list=pb.CustodyRevocationList(
+            list=made.list_der,
+            certificates=[one.public_bytes(serialization.Encoding.DER) for one in issuer.chain],
+            newly_revoked=[
+                serial.to_bytes((serial.bit_length() + 7) // 8) for serial in made.newly_revoked
+            ],
+        )
+    )

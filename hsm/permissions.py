@@ -27,6 +27,8 @@ class Operation(StrEnum):
     GENERATIONS = "generations"
     """Granted with any other operation on the key."""
     REWRAP_DATA_KEY = "rewrap_data_key"
+    REVOKE = "revoke"
+    REVOCATION_LIST = "revocation_list"
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,15 @@ _SERVER_GRANTS: Grants = (
     ),
 )
 _AUTHORITY_GRANTS: Grants = (
-    (ISSUING_AUTHORITY, (Operation.CERTIFY, Operation.CERTIFICATE_CHAIN)),
+    (
+        ISSUING_AUTHORITY,
+        (
+            Operation.CERTIFY,
+            Operation.CERTIFICATE_CHAIN,
+            Operation.REVOKE,
+            Operation.REVOCATION_LIST,
+        ),
+    ),
     (TOKEN, (Operation.HEALTH,)),
 )
 
@@ -99,6 +107,9 @@ class Host:
         grants = _SERVER_GRANTS if self.dns else _CLIENT_GRANTS
         if self.converts_individual_numbers:
             grants += ((INDIVIDUAL_NUMBER, (Operation.MAC,)),)
+        if self.issuing_names:
+            # Its server spreads the lists, but can neither revoke nor un-revoke.
+            grants += ((ISSUING_AUTHORITY, (Operation.REVOCATION_LIST,)),)
         sockets = {SERVER_SOCKET: grants}
         if self.issuing_names:
             sockets[AUTHORITY_SOCKET] = _AUTHORITY_GRANTS

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hsm.ceremony import Ceremony, Steps
-from hsm.ceremony_works import has_keys
 from hsm.certificates import chain_file, read_chain, write_chain
 from hsm.generations import generation_files, ready_file
 from hsm.host_files import ROOT_HOST, ROOT_LABEL, ceremony_files, host_files, root_file
-from hsm.key_classes import KeyClass, certified_labels, key_classes, profile_of
-from hsm.plan import AES256, HMAC_SHA256, P256, Host, ProvisioningPlan
-from hsm.profiles import CERTIFIABLE
+from hsm.key_classes import KeyClass, key_classes, profile_of
+from hsm.plan import AES256, HMAC_SHA256, P256, ProvisioningPlan
 from hsm.root_pins import settle_root_pins
 from hsm.sealed_pins import open_sealed_pins
 from hsm.token import Token
@@ -70,6 +68,13 @@ def find_class(plan: ProvisioningPlan, label: str, hosts: Sequence[str]) -> KeyC
     return found
 
 
+def in_order(classes: Sequence[KeyClass]) -> list[KeyClass]:
+    """The order in which to rotate several: who certifies before whom it certifies."""
+    return sorted(
+        classes, key=lambda one: (one.label != ROOT_LABEL, one.label != ISSUING_AUTHORITY)
+    )
+
+
 def holders_here(plan: ProvisioningPlan, key_class: KeyClass) -> tuple[str, ...]:
     """Those holders of a class whose directory is here; raises CONFIGURATION_INVALID for none."""
     found = tuple(
@@ -93,9 +98,9 @@ class _RotationSteps(Steps):
         if key_class.label == ROOT_LABEL:
             self._sign_root()
         elif key_class.label == ISSUING_AUTHORITY:
+            # Hosts get certificates under it when their keys are rotated or fall due: its first
+            # revocation list has to be everywhere by then.
             self.sign_authorities(hosts)
-            for issuing in hosts:
-                self._sign_hosts_anew(issuing)
         elif key_class.lifetime is not None:
             for issuing in self._plan.hosts():
                 mine = [(host, key_class.label) for host in hosts if host.issuer == issuing.name]
@@ -140,20 +145,6 @@ class _RotationSteps(Steps):
         self._say_certificate(ROOT_HOST, ROOT_LABEL, made)
         write_chain(file, [made, *old])
         write_chain(chain_file(self._files(ROOT_HOST).certificates, label), [made])
-
-    def _sign_hosts_anew(self, issuing: Host) -> None:
-        """The keys in use of an authority's hosts, under the authority's new generation.
-
-        Those hosts whose directory is not here keep what they have; it stays good until it ends.
-        """
-        wanted = [
-            (host, label)
-            for host in self._plan.hosts()
-            if host.issuer == issuing.name and has_keys(self._plan, host)
-            for label in certified_labels(host)
-            if label in CERTIFIABLE
-        ]
-        self.sign_hosts(issuing, wanted)
 
     def _mark_ready(self, key_class: str, holder: str) -> None:
         file = ready_file(self._files(holder).certificates, self._label(holder, key_class))

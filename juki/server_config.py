@@ -6,6 +6,7 @@ from pathlib import Path
 
 from juki.config import Configuration
 from juki.evidence.workers import EvidenceConfiguration
+from juki.store.keeping import RegisterRootConfiguration
 
 
 class PeerConfiguration(Configuration):
@@ -28,6 +29,8 @@ class ServerConfiguration(Configuration):
     custody_socket: Path
     roots_pem: Path
     """PEM file of the root certificates."""
+
+    register_root: RegisterRootConfiguration = RegisterRootConfiguration()
 
 
 class RegisterServerConfiguration(ServerConfiguration):

@@ -78,6 +78,29 @@ class CustodyHealth:
     uptime_seconds: int
 
 
+@dataclass(frozen=True)
+class IssuedRevocationList:
+    """A certificate revocation list (RFC 5280) of this host's issuing authority."""
+
+    list_der: bytes
+    certificates: tuple[bytes, ...]
+    """The authority's certificates in DER, its own first, without the root."""
+    newly_revoked: tuple[int, ...] = ()
+    """Serial numbers that the request revoked."""
+
+
+class RevocationSource(Protocol):
+    """Custody of a host with an issuing authority, as its server sees it."""
+
+    def generations(self, key: str) -> KeyGenerations:
+        """The generations of the authority's key, each of which signs a list."""
+        ...
+
+    def revocation_list(self, issuer_key: str) -> IssuedRevocationList:
+        """The newest list of a generation, signed anew when it is due; raises as `Custody`."""
+        ...
+
+
 class Custody(Protocol):
     """The keys of one host.
 

@@ -170,8 +170,37 @@ def identity_of_call(
     Reads `peer_uri`, which holds URI names only; `x509_subject_alternative_name` mixes all types,
     so that a DNS name spelled like a URI would pass. Raises `JukiError(IDENTITY_NOT_PERMITTED)`.
     """
+    return _identity_in(_properties(context), trust_domain)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, and by which certificate."""
+
+    identity: Identity
+    certificate: bytes
+    """The leaf certificate in PEM, as the TLS handshake has verified it."""
+
+
+def caller_of_call(
+    context: grpc.ServicerContext, trust_domain: str = DEFAULT_TRUST_DOMAIN
+) -> Caller:
+    """A call's client with its certificate. Raises as `identity_of_call` does."""
+    properties = _properties(context)
+    identity = _identity_in(properties, trust_domain)
+    certificates = tuple(properties.get("x509_pem_cert", ()))
+    if len(certificates) != 1:
+        raise JukiError(Reason.IDENTITY_NOT_PERMITTED, "the call carries no client certificate")
+    return Caller(identity, certificates[0])
+
+
+def _properties(context: grpc.ServicerContext) -> dict[str, Iterable[bytes]]:
     # grpc-stubs types the values as bytes; they are sequences of bytes.
     properties: dict[str, Iterable[bytes]] = context.auth_context()  # type: ignore[assignment]
+    return properties
+
+
+def _identity_in(properties: dict[str, Iterable[bytes]], trust_domain: str) -> Identity:
     if tuple(properties.get("transport_security_type", ())) != (b"ssl",):
         raise JukiError(Reason.IDENTITY_NOT_PERMITTED, "the transport is not mutual TLS")
     return identity_of_uris(properties.get("peer_uri", ()), trust_domain)

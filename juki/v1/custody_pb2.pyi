@@ -40,6 +40,8 @@ class CustodyRequest(_message.Message):
     CERTIFY_SERVER_LEAF_FIELD_NUMBER: _builtins.int
     CERTIFY_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
+    REVOKE_FIELD_NUMBER: _builtins.int
+    REVOCATION_LIST_FIELD_NUMBER: _builtins.int
     GENERATIONS_FIELD_NUMBER: _builtins.int
     REWRAP_DATA_KEY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
@@ -81,6 +83,14 @@ class CustodyRequest(_message.Message):
         """Sign and verify something now."""
 
     @_builtins.property
+    def revoke(self) -> Global___CustodyRevokeRequest:
+        """Revoke certificates of the issuing authority."""
+
+    @_builtins.property
+    def revocation_list(self) -> Global___CustodyRevocationListRequest:
+        """Read the issuing authority's newest revocation list."""
+
+    @_builtins.property
     def generations(self) -> Global___CustodyGenerationsRequest:
         """Which generations of a key there are."""
 
@@ -101,14 +111,16 @@ class CustodyRequest(_message.Message):
         certify_server_leaf: Global___CustodyCertifyServerLeafRequest | None = ...,
         certify: Global___CustodyCertifyRequest | None = ...,
         health: Global___CustodyHealthRequest | None = ...,
+        revoke: Global___CustodyRevokeRequest | None = ...,
+        revocation_list: Global___CustodyRevocationListRequest | None = ...,
         generations: Global___CustodyGenerationsRequest | None = ...,
         rewrap_data_key: Global___CustodyRewrapDataKeyRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "generations", b"generations", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "operation", b"operation", "random", b"random", "rewrap_data_key", b"rewrap_data_key", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "generations", b"generations", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "operation", b"operation", "random", b"random", "revocation_list", b"revocation_list", "revoke", b"revoke", "rewrap_data_key", b"rewrap_data_key", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "generations", b"generations", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "operation", b"operation", "random", b"random", "request_id", b"request_id", "rewrap_data_key", b"rewrap_data_key", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "generations", b"generations", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "operation", b"operation", "random", b"random", "request_id", b"request_id", "revocation_list", b"revocation_list", "revoke", b"revoke", "rewrap_data_key", b"rewrap_data_key", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["sign", "mac", "random", "new_data_key", "unwrap_data_key", "certificate_chain", "certify_server_leaf", "certify", "health", "generations", "rewrap_data_key"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["sign", "mac", "random", "new_data_key", "unwrap_data_key", "certificate_chain", "certify_server_leaf", "certify", "health", "revoke", "revocation_list", "generations", "rewrap_data_key"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -127,6 +139,7 @@ class CustodyResponse(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     CERTIFICATES_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
+    REVOCATION_LIST_FIELD_NUMBER: _builtins.int
     GENERATIONS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
     """The request_id of the request answered; 0 where a connection is refused as a whole."""
@@ -155,6 +168,10 @@ class CustodyResponse(_message.Message):
         """The state of custody."""
 
     @_builtins.property
+    def revocation_list(self) -> Global___CustodyRevocationList:
+        """A revocation list."""
+
+    @_builtins.property
     def generations(self) -> Global___CustodyGenerations:
         """The generations of a key."""
 
@@ -168,13 +185,14 @@ class CustodyResponse(_message.Message):
         value: Global___CustodyValue | None = ...,
         certificates: Global___CustodyCertificates | None = ...,
         health: Global___CustodyHealth | None = ...,
+        revocation_list: Global___CustodyRevocationList | None = ...,
         generations: Global___CustodyGenerations | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "data_key", b"data_key", "error", b"error", "generations", b"generations", "health", b"health", "items", b"items", "result", b"result", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "data_key", b"data_key", "error", b"error", "generations", b"generations", "health", b"health", "items", b"items", "result", b"result", "revocation_list", b"revocation_list", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "data_key", b"data_key", "error", b"error", "generations", b"generations", "health", b"health", "items", b"items", "request_id", b"request_id", "result", b"result", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "data_key", b"data_key", "error", b"error", "generations", b"generations", "health", b"health", "items", b"items", "request_id", b"request_id", "result", b"result", "revocation_list", b"revocation_list", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "items", "data_key", "value", "certificates", "health", "generations"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "items", "data_key", "value", "certificates", "health", "revocation_list", "generations"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
@@ -454,6 +472,98 @@ class CustodyHealthRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CustodyHealthRequest: _TypeAlias = CustodyHealthRequest  # noqa: Y015
+
+@_typing.final
+class CustodyRevokeRequest(_message.Message):
+    """Revokes certificates that this authority issued, for good, and signs a new revocation list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUER_KEY_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    SERIAL_NUMBERS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    issuer_key: _builtins.str
+    """Label of the issuing authority's key."""
+    identity: _builtins.str
+    """Every certificate on record of this URI identity that has not ended; empty: none by identity."""
+    reason: _builtins.str
+    """Name of a reason of RFC 5280 section 5.3.1, for example keyCompromise."""
+    @_builtins.property
+    def serial_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Serial numbers of further certificates, big-endian, 1 to 20 bytes each."""
+
+    def __init__(
+        self,
+        *,
+        issuer_key: _builtins.str = ...,
+        identity: _builtins.str = ...,
+        serial_numbers: _abc.Iterable[_builtins.bytes] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity", "issuer_key", b"issuer_key", "reason", b"reason", "serial_numbers", b"serial_numbers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodyRevokeRequest: _TypeAlias = CustodyRevokeRequest  # noqa: Y015
+
+@_typing.final
+class CustodyRevocationListRequest(_message.Message):
+    """Reads the newest revocation list; it is signed anew when it is due. Nothing can be un-revoked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUER_KEY_FIELD_NUMBER: _builtins.int
+    issuer_key: _builtins.str
+    """Label of the issuing authority's key."""
+    def __init__(
+        self,
+        *,
+        issuer_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["issuer_key", b"issuer_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodyRevocationListRequest: _TypeAlias = CustodyRevocationListRequest  # noqa: Y015
+
+@_typing.final
+class CustodyRevocationList(_message.Message):
+    """A certificate revocation list (RFC 5280) and who signed it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIST_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
+    NEWLY_REVOKED_FIELD_NUMBER: _builtins.int
+    list: _builtins.bytes
+    """The list in DER."""
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The authority's X.509 certificates in DER, its own first, without the root."""
+
+    @_builtins.property
+    def newly_revoked(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Serial numbers that this request revoked, big-endian; those revoked before are left out."""
+
+    def __init__(
+        self,
+        *,
+        list: _builtins.bytes = ...,
+        certificates: _abc.Iterable[_builtins.bytes] | None = ...,
+        newly_revoked: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "list", b"list", "newly_revoked", b"newly_revoked"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodyRevocationList: _TypeAlias = CustodyRevocationList  # noqa: Y015
 
 @_typing.final
 class CustodyError(_message.Message):

@@ -21,12 +21,13 @@ from juki.demo.gateway import Register
 from juki.domain.change import ChangeReason
 from juki.domain.envelope import notification_digest
 from juki.localnet.network import LocalNetwork
-from juki.register.signers import split_der
+from juki.register.signers import SignerDirectory, split_der
 from juki.register.tables import receipt
 from juki.v1 import intake_pb2, intake_pb2_grpc, notification_pb2
 from national_server.tables import metadata as national_tables
 from tests.gateway_fixtures import register_event
 from tests.network_fixtures import running_network, wait_until
+from tests.revocation_fixtures import NothingRevoked
 
 TOWN = "221309"
 GATEWAY = "spiffe://pref22.juki.example/cs/221309"
@@ -169,7 +170,10 @@ def test_receipts_given_before_and_after_a_rotation_all_come_with_what_verifies_
     ):
         run = fetched(network, births.register.progress.issued)
         signers = set()
-        verify = CertifiedReceipts(load_roots(network.plan.roots).der, lambda: datetime.now(UTC))
+        roots = load_roots(network.plan.roots)
+        verify = CertifiedReceipts(
+            SignerDirectory(roots.der, lambda: datetime.now(UTC), NothingRevoked())
+        )
         with network.channel(caller, server) as channel:
             stub = intake_pb2_grpc.NotificationIntakeServiceStub(channel)
             for start in range(0, len(run), 500):
