@@ -18,11 +18,12 @@ from cryptography import x509
 from sqlalchemy import create_engine, select
 from sqlalchemy.engine import make_url
 
-from cs_gateway.tables import GATEWAY_STATE
+from hsm.authority_record import key_id_of
 from hsm.certificates import chain_file, read_chain
 from hsm.generations import generation_files
 from hsm.host_files import host_files
 from hsm.key_classes import KeyClass, key_classes
+from hsm.rotation import in_order
 from hsm.unattended_rotation import retire, rotate
 from juki.audit.head import read_head
 from juki.custody.port import (
@@ -42,6 +43,7 @@ from juki.domain.codes import IndividualNumber
 from juki.localnet.network import LocalNetwork
 from juki.localnet.plan import NetworkPlan
 from juki.register.tables import data_key, receipt
+from juki.revocation.tables import revocation_list as lists
 from juki.v1 import lookup_pb2, notification_pb2
 from national_server.numbers import body_of
 from tests.gateway_fixtures import register_event
@@ -143,13 +145,14 @@ def test_every_class_of_keys_is_rotated_in_a_network_at_work_without_a_failed_ca
     load = Load(network)
     try:
         load.go_on()
-        for one in classes:
+        for one in in_order(classes):
             effect = EFFECTS[one.label]
             assert not effect(network, load), "seen before the rotation"
             rotate(network.plan.provisioning, one.label)
             load.go_on()
             wait_until(lambda effect=effect: effect(network, load), 120)  # type: ignore[misc]
         assert unrotated(network, classes) == []
+        assert every_leaf_leads_to_the_new_root(network)
         # The first generations are destroyed, and the servers start without knowing anybody.
         for one in classes:
             for destroy in (False, True):
@@ -253,13 +256,30 @@ def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def _issuing_authority(network: LocalNetwork, load: Load) -> bool:
-    """Every host's keys stand under a new authority, and that one under the new root."""
+    """Every server holds the first revocation lists of the new authorities."""
+    wanted = set()
+    for host in ("national", "pref22"):
+        file = chain_file(certificates(network, host), "issuing-ca.2")
+        if not file.exists():
+            return False
+        wanted.add(key_id_of(read_chain(file)[0]))
+    for host in SERVERS:
+        engine = create_engine(network.plan.database(host))
+        with engine.connect() as connection:
+            held = {bytes(one) for one in connection.scalars(select(lists.c.issuer_key_id))}
+        engine.dispose()
+        if not wanted <= held:
+            return False
+    return True
+
+
+def every_leaf_leads_to_the_new_root(network: LocalNetwork) -> bool:
+    """New keys are certified by new authorities, and those by the new root."""
     root = x509.load_der_x509_certificate(load_roots(network.plan.roots).der[0])
     return all(
-        issued_by(chain_in_use(network, host, TLS_CLIENT)[-1], root) for host in SERVERS
-    ) and all(
-        issued_by(presented(network, host), chain_in_use(network, host, SERVER_ISSUER)[0])
+        issued_by(chain_in_use(network, host, key_class)[-1], root)
         for host in SERVERS
+        for key_class in (TLS_CLIENT, SIGNING, SERVER_ISSUER)
     )
 
 
@@ -273,7 +293,7 @@ def _wrapping(network: LocalNetwork, load: Load) -> bool:
     wrapped: list[bytes] = []
     for host in SERVERS:
         engine = create_engine(make_url(network.plan.database(host)))
-        column = GATEWAY_STATE.c.wrapped_data_key if host.startswith("cs") else data_key.c.wrapped
+        column = data_key.c.wrapped
         with engine.connect() as connection:
             found = [bytes(one) for one in connection.scalars(select(column))]
         engine.dispose()

@@ -10,16 +10,18 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from hsm.certificates import chain_file, read_chain, write_chain
 from hsm.generations import generation_files
 from hsm.host_files import ceremony_files, root_file
+from hsm.plan import AUTHORITY_SOCKET
 from hsm.token import open_token
 from hsm.transcript import verify_transcripts
 from hsm.unattended_rotation import retire, rotate
 from juki.custody.client import CustodyClient
 from juki.custody.naming import token_label
-from juki.custody.port import INDIVIDUAL_NUMBER, SIGNING, TLS_CLIENT, WRAPPING
+from juki.custody.port import INDIVIDUAL_NUMBER, ISSUING_AUTHORITY, SIGNING, TLS_CLIENT, WRAPPING
 from juki.custody.verify import verify_signature
 from juki.domain.errors import JukiError, Reason
 from tests.custody_fixtures import RunningCustody, TrustDomain, new_trust_domain, running_custody
@@ -155,7 +157,7 @@ def test_naming_a_generation_opens_no_key_that_the_class_does_not(
             Reason.KEY_USE_NOT_PERMITTED,
             Reason.INVALID_FIELD,
         )
-    assert refused(lambda: custody.generations("issuing-ca")) is Reason.KEY_USE_NOT_PERMITTED
+    assert refused(lambda: custody.generations("root")) is Reason.KEY_USE_NOT_PERMITTED
 
 
 def test_a_chain_of_another_key_puts_nothing_in_use(
@@ -202,6 +204,37 @@ def test_a_rotation_that_was_interrupted_is_taken_up_where_it_stopped(
         rotate(domain.plan, SIGNING, "cs-221309")
         wait_until(lambda: custody.client.generations(SIGNING).current == "signing.2")
     assert read_chain(chain_file(files.certificates, "signing.2"))[0].public_key() == made
+
+
+def test_an_identity_is_revoked_under_every_generation_of_its_authority(
+    domain: TrustDomain, nation: RunningCustody
+) -> None:
+    pension = chain_file(domain.files("agency-pension").certificates, TLS_CLIENT)
+    first = read_chain(pension)[0]
+    rotate(domain.plan, ISSUING_AUTHORITY, "national")
+    rotate(domain.plan, TLS_CLIENT, "agency-pension")
+    second = read_chain(pension.with_name("tls-client.2.pem"))[0]
+    assert first.issuer != second.issuer
+    with CustodyClient(domain.files("national").socket(AUTHORITY_SOCKET)) as authority:
+        names = authority.generations(ISSUING_AUTHORITY).usable
+        assert names == ("issuing-ca.1", "issuing-ca.2")
+
+        def revoked(name: str) -> set[int]:
+            listed = x509.load_der_x509_crl(authority.revocation_list(name).list_der)
+            return {entry.serial_number for entry in listed}
+
+        assert [revoked(name) for name in names] == [set(), set()]
+        made = authority.revoke(
+            ISSUING_AUTHORITY, "spiffe://agency.juki.example/pension", [], "keyCompromise"
+        )
+        assert set(made.newly_revoked) == {first.serial_number, second.serial_number}
+        assert first.serial_number in revoked(names[0])
+        assert second.serial_number in revoked(names[1])
+        assert refused(
+            lambda: authority.revoke(
+                ISSUING_AUTHORITY, "spiffe://agency.juki.example/nobody", [], "keyCompromise"
+            )
+        ) is (Reason.RECORD_NOT_FOUND)
 
 
 def test_every_rotation_is_in_the_signed_transcripts(domain: TrustDomain) -> None:
