@@ -110,6 +110,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         nation_identity=national_identity(config.trust_domain),
         signers=signers,
         own_certificates=intake.certificates_of,
+        sign_receipt=intake.sign_receipt,
         returns=returns,
         confirm_grants=grants.confirm,
         metrics=RelayMetrics(registry),
