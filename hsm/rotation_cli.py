@@ -61,7 +61,8 @@ def rotate_command(
     """Make a new generation of a class of keys and put it in use, while everything runs.
 
     Custody notices by itself; the old generation stays for what was signed and wrapped with it.
-    Rotate a root well before its authorities: `root.pem` has to reach every host first.
+    Rotate a root well before its authorities, and those a minute before the rest: `root.pem` and
+    the authorities' first revocation lists have to reach every host.
 
     \b
     Examples:
