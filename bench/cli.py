@@ -31,6 +31,9 @@ def lookup(
     people: Annotated[int, typer.Option(help="Synthetic people in the index.", min=1)] = 20_000,
     rounds: Annotated[int, typer.Option(help="Rounds; the median counts.", min=1)] = 5,
     seconds: Annotated[float, typer.Option(help="Length of each measurement.", min=0.1)] = 2.0,
+    rotate_keys: Annotated[
+        bool, typer.Option("--rotate-keys", help="Rotate every class of keys meanwhile.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Lookups over mutual TLS: ours (policy, record on disk, index) against a bare handler.
@@ -40,12 +43,18 @@ def lookup(
         juki bench lookup
 
         juki bench lookup --people 1000000 --rounds 9 --json
+
+        juki bench lookup --rotate-keys
     """
     console = Console(stderr=True)
     try:
         with console.status("starting") as status:
             figures = measure_lookups(
-                people=people, rounds=rounds, seconds=seconds, progress=status.update
+                people=people,
+                rounds=rounds,
+                seconds=seconds,
+                rotate_keys=rotate_keys,
+                progress=status.update,
             )
     except JukiError as error:
         typer.echo(f"{error.reason}: {error.message}", err=True)
@@ -158,6 +167,7 @@ def _table(figures: LookupFigures) -> Table:
         caption=(
             f"{figures.machine}. Ours: mutual TLS, policy, durable record, index. Bare: mutual TLS"
             " and the same index only. Both indexes were built from generated people directly."
+            + (f" Rotated meanwhile: {', '.join(figures.rotated)}." if figures.rotated else "")
         ),
     )
     for name, method, persons in (

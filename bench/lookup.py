@@ -24,6 +24,7 @@ from bench.lookup_client import BATCH
 from bench.lookup_server import Kind
 from bench.machine import Machine
 from bench.people import write_people
+from bench.rotation import Background, rotate_every_class, rotated_everywhere
 from hsm.host_files import host_files, root_file
 from hsm.plan import SERVER_SOCKET, ProvisioningPlan
 from hsm.provision import provision
@@ -58,6 +59,9 @@ class LookupFigures:
     calls_per_second: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     """By (method, server): one rate a round."""
 
+    rotated: list[str] = field(default_factory=list)
+    """Classes of keys that were rotated meanwhile, at every holder."""
+
     def rate(self, method: str, server: Kind) -> float:
         """Calls a second, median."""
         return median(self.calls_per_second[method, server])
@@ -83,6 +87,7 @@ class LookupFigures:
             "unary_lookups_per_second": round(self.rate("Lookup", Kind.OURS)),
             "unary_lookups_per_second_bare": round(self.rate("Lookup", Kind.BARE)),
             "unary_ratio_to_bare": round(self.ratio("Lookup"), 3),
+            "key_classes_rotated_meanwhile": self.rotated,
             "index_built_from": "generated people, directly",
             "machine": self.machine.as_dict(),
         }
@@ -93,12 +98,14 @@ def measure_lookups(
     people: int,
     rounds: int,
     seconds: float,
+    rotate_keys: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> LookupFigures:
     """Provisions, starts everything, measures, and leaves nothing behind.
 
-    `seconds` is the length of one measurement; each round has four. Raises JukiError where a part
-    does not start.
+    `seconds` is the length of one measurement; each round has four. With `rotate_keys` every class
+    of keys is rotated meanwhile, and rounds go on until all of them are. Raises JukiError where a
+    part does not start or a call fails: calls are never repeated here.
     """
     figures = LookupFigures(people, Machine.this())
     for method in METHODS:
@@ -112,20 +119,26 @@ def measure_lookups(
         progress(f"{people:,} people are generated")
         write_people(memory / "people", people)
         progress("keys and certificates are made in the tokens")
-        provision(ProvisioningPlan(directory / "hosts", (), (AGENCY,)))
+        plan = ProvisioningPlan(directory / "hosts", (), (AGENCY,))
+        provision(plan)
         for host in ("national", f"agency-{AGENCY}"):
             _start(stack, directory, host, "hsm", _custody_configuration(directory, host))
         progress("the servers build their indexes")
         (directory / "agencies.toml").write_text(_REGISTRY, encoding="utf-8")
         ports = {kind: _start_server(stack, directory, memory, kind) for kind in Kind}
         client = stack.enter_context(_running_client(directory, memory, ports))
-        for number in range(1, rounds + 1):
+        work = (lambda: rotate_every_class(plan)) if rotate_keys else (lambda: None)
+        rotation = stack.enter_context(Background.running(work))
+        number = 0
+        while number < rounds or rotation.is_running:
+            number += 1
             for method in METHODS:
                 # Who goes first alternates, too.
                 for server in list(Kind)[:: 1 if number % 2 else -1]:
                     progress(f"round {number} of {rounds}: {method}, {server}")
                     rate = _ordered(client, server, method, seconds)
                     figures.calls_per_second[method, server].append(rate)
+        figures.rotated.extend(rotated_everywhere(plan))
     return figures
 
 

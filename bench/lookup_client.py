@@ -22,8 +22,9 @@ from bench.lookup_server import FIELDS
 from bench.people import SEED, read_people
 from juki.config import Configuration, load_config
 from juki.custody.client import CustodyClient
-from juki.custody.tls import channel_credentials
-from juki.rpc.channel import ChannelSettings, open_channel
+from juki.custody.roots import load_roots
+from juki.rpc.channel import ChannelSettings
+from juki.rpc.custody_channel import open_custody_channel
 from juki.v1 import identification_pb2, lookup_pb2
 from national_server.lookup import LOOKUP_SERVICE
 
@@ -52,10 +53,10 @@ def main() -> None:
     config = load_config(parser.parse_args().config, BenchClientConfiguration)
     requests = _requests(config.people)
     with CustodyClient(config.custody_socket) as custody:
-        credentials = channel_credentials(custody, config.roots_pem.read_bytes())
+        roots, once = load_roots(config.roots_pem), ChannelSettings(attempts=1)
         channels = {
-            server: open_channel(
-                f"127.0.0.1:{port}", config.server_name, credentials, ChannelSettings(attempts=1)
+            server: open_custody_channel(
+                f"127.0.0.1:{port}", config.server_name, custody, roots, once
             )
             for server, port in config.ports.items()
         }

@@ -37,6 +37,7 @@ from juki.revocation.spreading import OwnList
 from juki.rpc.health import HealthMonitor
 from juki.rpc.server import JukiServer, ServerSettings
 from juki.v1 import lookup_pb2
+from juki.worker import Worker
 from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
 
 WORKER_THREADS: Final = 16
@@ -76,7 +77,7 @@ class BenchServerConfiguration(Configuration):
 def serve(config: BenchServerConfiguration, stack: ExitStack) -> dict[str, object]:
     """Builds the index and serves from it."""
     custody = stack.enter_context(CustodyClient(config.custody_socket))
-    credentials = server_credentials(custody, config.roots_pem.read_bytes())
+    credentials = server_credentials(custody, load_roots(config.roots_pem))
     index = LmdbIndex(config.index_directory)
     stack.callback(index.close)
     index.rebuild(read_people(config.people))
@@ -99,7 +100,10 @@ def _serve_ours(
     book = RevocationBook(
         None, load_roots(config.roots_pem).der, lambda: datetime.datetime.now(datetime.UTC)
     )
-    OwnList(custody, book).take()
+    own_list = OwnList(custody, book)
+    own_list.take()
+    lists = Worker("revocation-own", own_list.work, wake=own_list.wake)
+    lists.start()
     server = JukiServer(
         ServerSettings("127.0.0.1:0", worker_threads=WORKER_THREADS, raw=RAW_METHODS),
         credentials,
@@ -121,6 +125,7 @@ def _serve_ours(
 
     def stop() -> None:
         server.stop(0)
+        lists.close()
         audit.close()
 
     return server.port, stop

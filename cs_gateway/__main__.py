@@ -21,23 +21,24 @@ from cs_gateway.probes import gateway_probes
 from cs_gateway.receipts import CertifiedReceipts
 from cs_gateway.replenishment import PoolMarks
 from cs_gateway.service import ALLOWED_CALLERS, RAW_METHODS, SERVICE, RegisterService
-from cs_gateway.tables import REGISTER_ROOT
+from cs_gateway.tables import DATA_KEY, REGISTER_ROOT
 from cs_gateway.upstream import PrefectureClient
 from juki.custody.client import CustodyClient
 from juki.custody.roots import Roots, load_roots
-from juki.custody.tls import channel_credentials, server_credentials
+from juki.custody.tls import server_credentials
 from juki.domain.codes import LocalGovernmentCode
 from juki.process import run_server
 from juki.register.keeping import checkpoint_signing
 from juki.register.signers import SignerDirectory
 from juki.revocation.running import Revocation
-from juki.rpc.channel import open_channel
+from juki.rpc.custody_channel import open_custody_channel
 from juki.rpc.health import HealthMonitor
 from juki.rpc.names import prefecture_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, now_microseconds, open_engine
 from juki.store.keeping import keep_register
+from juki.store.rewrapping import start_rewrapping
 from juki.store.verification import RootedDatabase
 from juki.v1 import register_pb2_grpc
 
@@ -62,10 +63,8 @@ def open_parts(config: GatewayConfiguration, stack: ExitStack) -> GatewayParts:
     engine = open_engine(config.database_url)
     stack.callback(engine.dispose)
     migrate(engine, "gateway")
-    channel = open_channel(
-        config.upstream.address,
-        config.upstream.server_name,
-        channel_credentials(custody, roots.pem),
+    channel = open_custody_channel(
+        config.upstream.address, config.upstream.server_name, custody, roots
     )
     stack.callback(channel.close)
     return GatewayParts(
@@ -135,7 +134,7 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
             raw=RAW_METHODS,
             trust_domain=config.trust_domain,
         ),
-        server_credentials(parts.custody, parts.roots.pem),
+        server_credentials(parts.custody, parts.roots),
         {SERVICE: ALLOWED_CALLERS, HEALTH_REPORT_SERVICE: EVERY_KIND},
         health_servicer=monitor.servicer,
         revocation=revocation.book,
@@ -151,6 +150,7 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
     revocation.start(stack, server)
     gateway.start()
     stack.callback(gateway.close)
+    start_rewrapping(stack, parts.engine, DATA_KEY.c.wrapped, parts.custody)
     facts = start_serving(stack, server, monitor, registry, config.metrics_port)
     stack.callback(service.close)
     return facts

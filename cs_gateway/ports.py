@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from juki.custody.signing import SigningCustody
 from juki.v1 import intake_pb2, notification_pb2
 
 
@@ -34,20 +35,17 @@ class NewDataKey(Protocol):
         """What may be stored."""
 
 
-class GatewayCustody(Protocol):
+class GatewayCustody(SigningCustody, Protocol):
     """What the gateway needs of the custody of keys."""
-
-    def sign(self, key: str, digests: Sequence[bytes]) -> list[bytes]:
-        """ECDSA P-256 signatures over SHA-256 digests, each r and s of 32 bytes."""
-
-    def certificate_chain(self, key: str) -> list[bytes]:
-        """DER certificates of `key`, leaf first."""
 
     def new_data_key(self, wrapping_key: str) -> NewDataKey:
         """A fresh 32-byte key, and the same key wrapped by the token."""
 
     def unwrap_data_key(self, wrapping_key: str, wrapped: bytes) -> bytes:
         """The 32-byte key that `wrapped` holds."""
+
+    def rewrap_data_key(self, wrapping_key: str, wrapped: bytes) -> bytes:
+        """The same key wrapped by the generation of the wrapping key in use."""
 
 
 class Upstream(Protocol):

@@ -53,9 +53,12 @@ class Relay:
         standing = progress.standing
         self._epoch = standing.prefecture_epoch
         self._sequence = standing.prefecture_through
-        self._certificates_sent: list[bytes] = []
+        self._presented: set[bytes] = set()
+        """Certificates that the prefecture has seen since this process started."""
+
         self._signer_is_new = False
         """Whether notifications may wait that a revoked predecessor of the key has signed."""
+
         self._head_checked_at: int | None = None
         self._oldest_issued_at: int | None = None
         metrics.oldest_unacknowledged.set_function(self._age_of_oldest)
@@ -107,8 +110,8 @@ class Relay:
         try:
             self._send(run)
         except JukiError as error:
-            if error.reason is Reason.UNKNOWN_SIGNING_KEY and self._certificates_sent:
-                self._certificates_sent = []
+            if error.reason is Reason.UNKNOWN_SIGNING_KEY and self._presented:
+                self._presented.clear()
                 return
             if error.reason is Reason.SIGNER_REVOKED and not self._signer_is_new:
                 # What waited here when the key was revoked is signed by its successor, if it is
@@ -125,17 +128,18 @@ class Relay:
             raise
 
     def _send(self, run: OutboxRun) -> None:
-        certificates = self._signer.certificates
-        known = certificates == self._certificates_sent
         notifications = run.notifications
         if self._signer_is_new:
             notifications = self._signed_anew(notifications)
+        # A run may hold what was signed before the key was rotated, and after.
+        certificates = self._signer.certificates({signed.key_id for signed in notifications})
         response = self._upstream.submit_notifications(
             intake_pb2.SubmitNotificationsRequest(
-                notifications=notifications, certificates=[] if known else certificates
+                notifications=notifications,
+                certificates=[] if self._presented.issuperset(certificates) else certificates,
             )
         )
-        self._certificates_sent = certificates
+        self._presented.update(certificates)
         receipts = [
             (self._check(run, signed, list(response.certificates)), signed.SerializeToString())
             for signed in response.receipts

@@ -39,6 +39,7 @@ from hsm.ceremony_works import (
 from hsm.certificate_names import names_in, permitted_names
 from hsm.certificates import chain_file, read_chain, write_chain
 from hsm.configuration_writing import changes
+from hsm.generations import generation_files
 from hsm.host_files import (
     ROOT_HOST,
     ROOT_LABEL,
@@ -56,6 +57,7 @@ from hsm.token import Token, open_token
 from hsm.token_making import make_softhsm_token, write_secret
 from hsm.transcript import Transcript, has_transcripts
 from hsm.transcript_text import Fact
+from juki.custody.naming import token_label
 from juki.custody.port import ISSUING_AUTHORITY
 from juki.domain.errors import JukiError, Reason
 
@@ -137,6 +139,10 @@ class Steps:
         self._pins = pins
         self._transcript = transcript
         self._public_keys: dict[tuple[str, str], ec.EllipticCurvePublicKey] = {}
+        self._making: dict[tuple[str, str], int] = {}
+        """Generations being made, which are not in use yet, by host and class."""
+        # A new root is introduced under the signature of the one before it.
+        self._signs_transcript = self._label(ROOT_HOST, ROOT_LABEL)
 
     def open_table(self) -> None:
         """Who is present, with what software."""
@@ -161,7 +167,7 @@ class Steps:
             self._transcript.say(
                 "ceremony closed", token=f"{token.manufacturer} {token.model}".strip()
             )
-            return self._transcript.finish(token.signing_key(ROOT_LABEL))
+            return self._transcript.finish(token.signing_key(self._signs_transcript))
 
     def make_root(self) -> None:
         """The root's token and certificate."""
@@ -211,15 +217,21 @@ class Steps:
     def certify_authorities(self, hosts: Sequence[Host]) -> None:
         """The issuing authorities' certificates, by the root; names bound to their hosts."""
         wanted = [host for host in hosts if self._ceremony.is_due(host, ISSUING_AUTHORITY)]
-        if not wanted:
-            return
+        if wanted:
+            self.sign_authorities(wanted)
+
+    def sign_authorities(self, wanted: Sequence[Host]) -> None:
+        """Certificates of issuing authorities, due or not."""
         keys = {host: self._public_key(host, ISSUING_AUTHORITY) for host in wanted}
-        root = read_chain(root_file(self._plan.directory))
         profile = profile_of(self._plan, ISSUING_AUTHORITY)
         with self._open(ROOT_HOST) as token:
-            issuer = Issuer(token.signing_key(ROOT_LABEL), root)
+            issuer = self._root(token)
             for host in wanted:
-                subject = f"Juki-Net issuing authority {host.name} {self._plan.trust_domain}"
+                subject = self._subject(
+                    host.name,
+                    ISSUING_AUTHORITY,
+                    f"Juki-Net issuing authority {host.name} {self._plan.trust_domain}",
+                )
                 names = wanted_names(self._plan, host, ISSUING_AUTHORITY)
                 made = self._authority.certify(issuer, keys[host], subject, names, profile)
                 self._say_certificate(host.name, ISSUING_AUTHORITY, made)
@@ -234,15 +246,21 @@ class Steps:
             for label in certified_labels(host)
             if label in CERTIFIABLE and self._ceremony.is_due(host, label)
         ]
-        if not wanted:
-            return
+        if wanted:
+            self.sign_hosts(issuing, wanted)
+
+    def sign_hosts(self, issuing: Host, wanted: Sequence[tuple[Host, str]]) -> None:
+        """Certificates of hosts' keys (by class) under one authority, due or not."""
         keys = [self._public_key(host, label) for host, label in wanted]
         chain = read_chain(self._chain_file(issuing, ISSUING_AUTHORITY))
         with self._open(issuing.name) as token:
-            issuer = Issuer(token.signing_key(ISSUING_AUTHORITY), chain)
+            signer = token.signing_key(self._label(issuing.name, ISSUING_AUTHORITY))
+            issuer = Issuer(signer, chain)
             for (host, label), key in zip(wanted, keys, strict=True):
                 profile = profile_of(self._plan, label)
-                subject = subject_of(profile, Names((host.identity,)))
+                subject = self._subject(
+                    host.name, label, subject_of(profile, Names((host.identity,)))
+                )
                 names = wanted_names(self._plan, host, label)
                 made = self._authority.certify(issuer, key, subject, names, profile)
                 # On record before it exists elsewhere: what is issued can be revoked by name.
@@ -256,7 +274,28 @@ class Steps:
         return host_files(self._plan.directory, host)
 
     def _chain_file(self, host: Host, label: str) -> Path:
-        return chain_file(self._files(host.name).certificates, label)
+        return chain_file(self._files(host.name).certificates, self._label(host.name, label))
+
+    def _generation(self, host: str, key_class: str) -> int:
+        """The generation that is certified and used in this ceremony."""
+        in_use = generation_files(self._files(host).certificates, key_class).current
+        return self._making.get((host, key_class), in_use)
+
+    def _label(self, host: str, key_class: str) -> str:
+        return token_label(key_class, self._generation(host, key_class))
+
+    def _subject(self, host: str, key_class: str, subject: str) -> str:
+        """Verifiers find issuers by their subjects: each generation's key has one of its own."""
+        generation = self._generation(host, key_class)
+        return subject if generation == 1 else f"g{generation} {subject}"
+
+    def _root(self, token: Token) -> Issuer:
+        """The root's generation in use, of the roots that `root.pem` holds."""
+        key = token.signing_key(self._label(ROOT_HOST, ROOT_LABEL))
+        for root in read_chain(root_file(self._plan.directory)):
+            if root.public_key() == key.public_key():
+                return Issuer(key, (root,))
+        raise JukiError(Reason.CONFIGURATION_INVALID, "root.pem lacks the root in use")
 
     @contextmanager
     def _new_token(self, host: str, *, only_ceremonies_open: bool = False) -> Iterator[Token]:
@@ -296,7 +335,7 @@ class Steps:
             P256: token.generate_signing_key,
         }
         for label, kind in keys_of(host):
-            if token.has_key(label):
+            if token.has_key(self._label(host.name, label)):
                 continue
             make[kind](label)
             public_key = token.public_key(label) if kind == P256 else None
@@ -313,13 +352,18 @@ class Steps:
         if known is not None:
             return known
         with self._open(host.name) as token:
-            return token.public_key(label)
+            return token.public_key(self._label(host.name, label))
 
     def _say_key(
-        self, host: str, label: str, kind: str, key: ec.EllipticCurvePublicKey | None
+        self,
+        host: str,
+        label: str,
+        kind: str,
+        key: ec.EllipticCurvePublicKey | None,
+        step: str = "key made",
     ) -> None:
         facts = {} if key is None else {"fingerprint": _fingerprint(key)}
-        self._transcript.say("key made", host=host, key=label, kind=kind, **facts)
+        self._transcript.say(step, host=host, key=label, kind=kind, **facts)
         self._ceremony.told(Work(What.KEY, host, label, kind))
 
     def _say_certificate(self, host: str, label: str, made: x509.Certificate) -> None:

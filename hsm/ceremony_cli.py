@@ -147,10 +147,13 @@ def verify_transcript(
     console = Console(highlight=False)
     with _refusals(console):
         folder = transcript if transcript.is_dir() else transcript.parent
-        key = read_chain(root or folder.resolve().parent.parent / "root.pem")[0].public_key()
-        if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise JukiError(Reason.CONFIGURATION_INVALID, "the root's key is not on P-256")
-        verified = verify_transcripts(folder, key)
+        keys = []
+        for certificate in read_chain(root or folder.resolve().parent.parent / "root.pem"):
+            key = certificate.public_key()
+            if not isinstance(key, ec.EllipticCurvePublicKey):
+                raise JukiError(Reason.CONFIGURATION_INVALID, "the root's key is not on P-256")
+            keys.append(key)
+        verified = verify_transcripts(folder, *keys)
         text = folder / f"{verified.ceremonies:04}.txt"
         if not transcript.is_dir():
             text = transcript.with_suffix(".txt")

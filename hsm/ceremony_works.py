@@ -12,6 +12,7 @@ from hsm.authority import Names, names_for
 from hsm.certificate_names import names_in, permitted_names
 from hsm.certificates import chain_file, read_chain
 from hsm.configuration_writing import changes, custody_toml
+from hsm.generations import current_label
 from hsm.host_files import ROOT_HOST, ROOT_LABEL, ceremony_files, host_files, root_file
 from hsm.key_classes import certified_labels, profile_of
 from hsm.plan import AES256, HMAC_SHA256, P256, Host, ProvisioningPlan
@@ -91,7 +92,8 @@ def wanted_names(plan: ProvisioningPlan, host: Host, label: str) -> Names:
 
 def certificate_is_due(plan: ProvisioningPlan, host: Host, label: str, now: datetime) -> bool:
     """Whether it is missing, or two thirds of its life are over, or it has other names."""
-    file = chain_file(host_files(plan.directory, host.name).certificates, label)
+    folder = host_files(plan.directory, host.name).certificates
+    file = chain_file(folder, current_label(folder, label))
     if not file.exists():
         return True
     certificate = read_chain(file)[0]

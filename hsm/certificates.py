@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from hsm.token import Token
 from juki.domain.errors import JukiError, Reason
 
 
@@ -32,20 +31,3 @@ def read_chain(file: Path) -> tuple[x509.Certificate, ...]:
         raise JukiError(
             Reason.CONFIGURATION_INVALID, f"{file} holds no certificate chain"
         ) from error
-
-
-def read_chains(
-    folder: Path, labels: Iterable[str], token: Token
-) -> dict[str, tuple[x509.Certificate, ...]]:
-    """The chains of those keys that have one, each checked to be of the key in the token."""
-    chains: dict[str, tuple[x509.Certificate, ...]] = {}
-    for label in sorted(labels):
-        file = chain_file(folder, label)
-        if not file.exists():
-            continue
-        chains[label] = read_chain(file)
-        if chains[label][0].public_key() != token.public_key(label):
-            raise JukiError(
-                Reason.CONFIGURATION_INVALID, f"{file} certifies another key than the token's"
-            )
-    return chains

@@ -7,37 +7,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
 import hsm.ceremony_cli
+import hsm.rotation_cli
 from hsm.certificates import read_chain
-from hsm.plan import DEFAULT_MODULE, DEFAULT_TRUST_DOMAIN, Prefecture, ProvisioningPlan
+from hsm.plan_file import read_plan
 from hsm.provision import provision
-from juki.config import Configuration, load_config
 from juki.custody.client import CustodyClient
 from juki.custody.port import ISSUING_AUTHORITY
 from juki.domain.errors import JukiError
 
 app = typer.Typer(help="Custody of keys: tokens, keys, certificates.", no_args_is_help=True)
 app.add_typer(hsm.ceremony_cli.app, name="ceremony")
-
-
-class PrefectureEntry(Configuration):
-    """A prefecture of the plan file."""
-
-    code: str = Field(pattern="^[0-9]{2}$")
-    municipalities: tuple[str, ...]
-
-
-class PlanFile(Configuration):
-    """What `juki hsm init` is to make."""
-
-    trust_domain: str = DEFAULT_TRUST_DOMAIN
-    module: Path = DEFAULT_MODULE
-    agencies: tuple[str, ...] = ()
-    prefectures: tuple[PrefectureEntry, ...]
+app.command("rotate")(hsm.rotation_cli.rotate_command)
+app.command("retire")(hsm.rotation_cli.retire_command)
 
 
 @app.command()
@@ -60,14 +45,7 @@ def init(
     """
     console = Console()
     try:
-        read = load_config(plan, PlanFile)
-        made = ProvisioningPlan(
-            directory=directory,
-            prefectures=tuple(Prefecture(p.code, p.municipalities) for p in read.prefectures),
-            agencies=read.agencies,
-            trust_domain=read.trust_domain,
-            module=read.module,
-        )
+        made = read_plan(plan, directory)
         directory.mkdir(parents=True, exist_ok=True)
         with console.status("Making tokens, keys and certificates"):
             provision(made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -14,11 +14,14 @@ from cryptography.hazmat.primitives import serialization
 from pkcs11.exceptions import PKCS11Error
 
 from hsm.authority import Authority, Issuer, Names, names_for, names_of, public_key_of, subject_of
+from hsm.generations import Generations
 from hsm.permissions import TOKEN, Operation, Permissions
 from hsm.profiles import CERTIFIABLE, SERVER_LEAF
 from hsm.refusing import error_response
 from hsm.revocation import MadeList, RevocationDesk
 from hsm.token import TOKEN_LOST, Token
+from hsm.wrapping import rewrap_data_key, unwrap_data_key, wrap_new_data_key
+from juki.custody.naming import KeyName
 from juki.custody.port import MAXIMUM_ITEMS
 from juki.custody.verify import verify_signature
 from juki.domain.errors import JukiError, Reason
@@ -37,6 +40,8 @@ _KEY_FIELDS = {
     Operation.CERTIFY_SERVER_LEAF: "issuer_key",
     Operation.CERTIFY: "issuer_key",
     Operation.HEALTH: None,
+    Operation.GENERATIONS: "key",
+    Operation.REWRAP_DATA_KEY: "wrapping_key",
     Operation.REVOKE: "issuer_key",
     Operation.REVOCATION_LIST: "issuer_key",
 }
@@ -65,7 +70,7 @@ class Operations:
         *,
         token: Token,
         authority: Authority,
-        chains: Mapping[str, tuple[x509.Certificate, ...]],
+        generations: Generations,
         server_leaf: ServerLeafNames | None,
         health_key: str,
         revocation: RevocationDesk | None = None,
@@ -73,7 +78,7 @@ class Operations:
     ) -> None:
         self._token = token
         self._authority = authority
-        self._chains = chains
+        self._generations = generations
         self._server_leaf = server_leaf
         self._health_key = health_key
         self._revocation = revocation
@@ -87,6 +92,8 @@ class Operations:
             Operation.CERTIFY_SERVER_LEAF: self._certify_server_leaf,
             Operation.CERTIFY: self._certify,
             Operation.HEALTH: self._health,
+            Operation.GENERATIONS: self._describe,
+            Operation.REWRAP_DATA_KEY: self._rewrap_data_key,
             Operation.REVOKE: self._revoke,
             Operation.REVOCATION_LIST: self._revocation_list,
         }
@@ -119,11 +126,12 @@ class Operations:
         operation = Operation(name)
         asked = getattr(request, name)
         key_field = _KEY_FIELDS[operation]
-        permissions.require(getattr(asked, key_field) if key_field else TOKEN, operation)
+        key = KeyName.parse(getattr(asked, key_field)).key_class if key_field else TOKEN
+        permissions.require(key, operation)
         if operation is Operation.SIGN:
-            return (yield from self._each(self._token.sign, asked.key, asked.digests))
+            return (yield from self._each(self._token.sign, self._label(asked.key), asked.digests))
         if operation is Operation.MAC:
-            return (yield from self._each(self._token.mac, asked.key, asked.messages))
+            return (yield from self._each(self._token.mac, self._label(asked.key), asked.messages))
         return self._at_once[operation](asked)
 
     def _each(self, act: Callable[[str, bytes], bytes], key: str, items: Sequence[bytes]) -> Job:
@@ -144,14 +152,30 @@ class Operations:
         return _value(self._token.random(asked.length))
 
     def _new_data_key(self, asked: pb.CustodyNewDataKeyRequest) -> pb.CustodyResponse:
-        plaintext, wrapped = self._token.new_data_key(asked.wrapping_key)
+        plaintext, wrapped = wrap_new_data_key(self._token, self._generations, asked.wrapping_key)
         return pb.CustodyResponse(data_key=pb.CustodyDataKey(plaintext=plaintext, wrapped=wrapped))
 
     def _unwrap_data_key(self, asked: pb.CustodyUnwrapDataKeyRequest) -> pb.CustodyResponse:
-        return _value(self._token.unwrap_data_key(asked.wrapping_key, asked.wrapped))
+        token, wrapping_key = self._token, asked.wrapping_key
+        return _value(unwrap_data_key(token, self._generations, wrapping_key, asked.wrapped))
+
+    def _rewrap_data_key(self, asked: pb.CustodyRewrapDataKeyRequest) -> pb.CustodyResponse:
+        token, wrapping_key = self._token, asked.wrapping_key
+        return _value(rewrap_data_key(token, self._generations, wrapping_key, asked.wrapped))
+
+    def _describe(self, asked: pb.CustodyGenerationsRequest) -> pb.CustodyResponse:
+        found = self._generations.describe(asked.key)
+        return pb.CustodyResponse(
+            generations=pb.CustodyGenerations(
+                current=found.current, usable=found.usable, certified=found.certified
+            )
+        )
 
     def _certificate_chain(self, asked: pb.CustodyCertificateChainRequest) -> pb.CustodyResponse:
-        return _certificates(self._chain(asked.key))
+        name, chain = self._generations.chain(KeyName.parse(asked.key))
+        response = _certificates(chain)
+        response.certificates.key = str(name)
+        return response
 
     def _certify_server_leaf(self, asked: pb.CustodyCertifyServerLeafRequest) -> pb.CustodyResponse:
         if self._server_leaf is None:
@@ -184,10 +208,12 @@ class Operations:
         return _certificates((certificate, *issuer.chain))
 
     def _revoke(self, asked: pb.CustodyRevokeRequest) -> pb.CustodyResponse:
-        issuer = self._issuer(asked.issuer_key)
-        made = self._desk().revoke(issuer, asked.identity, asked.serial_numbers, asked.reason)
+        issuers = self._issuers(asked.issuer_key)
+        made = self._desk().revoke_under(
+            issuers, asked.identity, asked.serial_numbers, asked.reason
+        )
         _log.warning("certificates revoked", count=len(made.newly_revoked), reason=asked.reason)
-        return _list(issuer, made)
+        return _list(issuers[-1], made)
 
     def _revocation_list(self, asked: pb.CustodyRevocationListRequest) -> pb.CustodyResponse:
         issuer = self._issuer(asked.issuer_key)
@@ -204,10 +230,11 @@ class Operations:
         Raises CUSTODY_UNAVAILABLE where it does not verify, PKCS11Error where the token fails.
         """
         digest = sha256(self._token.random(32)).digest()
+        label = self._label(self._health_key)
         begin = self._monotonic()
-        signature = self._token.sign(self._health_key, digest)
+        signature = self._token.sign(label, digest)
         seconds = self._monotonic() - begin
-        if not verify_signature(self._token.public_key(self._health_key), digest, signature):
+        if not verify_signature(self._token.public_key(label), digest, signature):
             raise JukiError(Reason.CUSTODY_UNAVAILABLE, "the token's signature does not verify")
         return seconds
 
@@ -223,14 +250,19 @@ class Operations:
             )
         )
 
-    def _chain(self, key: str) -> tuple[x509.Certificate, ...]:
-        chain = self._chains.get(key)
-        if chain is None:
-            raise JukiError(Reason.CONFIGURATION_INVALID, "this key has no certificate")
-        return chain
+    def _label(self, key: str) -> str:
+        return self._generations.label(KeyName.parse(key))
+
+    def _issuers(self, key: str) -> list[Issuer]:
+        """Every generation of an issuer that can still sign, the one in use last."""
+        name = KeyName.parse(key)
+        if name.generation is not None:
+            return [self._issuer(key)]
+        return [self._issuer(one) for one in self._generations.describe(name.key_class).usable]
 
     def _issuer(self, key: str) -> Issuer:
-        return Issuer(self._token.signing_key(key), self._chain(key))
+        name, chain = self._generations.chain(KeyName.parse(key))
+        return Issuer(self._token.signing_key(self._generations.label(name)), chain)
 
 
 def _value(value: bytes) -> pb.CustodyResponse:

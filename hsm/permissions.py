@@ -24,6 +24,9 @@ class Operation(StrEnum):
     CERTIFY_SERVER_LEAF = "certify_server_leaf"
     CERTIFY = "certify"
     HEALTH = "health"
+    GENERATIONS = "generations"
+    """Granted with any other operation on the key."""
+    REWRAP_DATA_KEY = "rewrap_data_key"
     REVOKE = "revoke"
     REVOCATION_LIST = "revocation_list"
 
@@ -44,7 +47,9 @@ class Permissions:
         return cls(frozenset(granted))
 
     def require(self, key: str, operation: Operation) -> None:
-        """Raise KEY_USE_NOT_PERMITTED unless the pair is granted."""
+        """Raise KEY_USE_NOT_PERMITTED unless the pair is granted; `key` is a class of keys."""
+        if operation is Operation.GENERATIONS and key in self.key_labels():
+            return
         if (key, operation) not in self.granted:
             raise JukiError(
                 Reason.KEY_USE_NOT_PERMITTED, "this caller may not use this key for that"

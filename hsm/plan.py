@@ -39,7 +39,10 @@ _SERVER_GRANTS: Grants = (
     *_CLIENT_GRANTS,
     (SIGNING, _SIGNER),
     (SERVER_ISSUER, (Operation.CERTIFY_SERVER_LEAF, Operation.CERTIFICATE_CHAIN)),
-    (WRAPPING, (Operation.NEW_DATA_KEY, Operation.UNWRAP_DATA_KEY)),
+    (
+        WRAPPING,
+        (Operation.NEW_DATA_KEY, Operation.UNWRAP_DATA_KEY, Operation.REWRAP_DATA_KEY),
+    ),
 )
 _AUTHORITY_GRANTS: Grants = (
     (

@@ -106,6 +106,35 @@ class RevocationDesk:
             record.numbered(key_id, number)
             return MadeList(self._sign(issuer, key_id, facts, number), fresh)
 
+    def revoke_under(
+        self,
+        issuers: Sequence[Issuer],
+        identity: str,
+        serial_numbers: Sequence[bytes],
+        reason: str,
+    ) -> MadeList:
+        """Revoke under every generation of an authority; the list is the last one's.
+
+        What names a certificate of one generation does no harm in the list of another. Raises as
+        `revoke`; RECORD_NOT_FOUND where none has a certificate of the identity.
+        """
+        newly_revoked: tuple[int, ...] = ()
+        missing: JukiError | None = None
+        found = not identity
+        for issuer in issuers:
+            try:
+                made = self.revoke(issuer, identity, serial_numbers, reason)
+                found = True
+            except JukiError as error:
+                if error.reason is not Reason.RECORD_NOT_FOUND:
+                    raise
+                missing = error
+                continue
+            newly_revoked += made.newly_revoked
+        if not found and missing is not None:
+            raise missing
+        return MadeList(self.current(issuers[-1]).list_der, newly_revoked)
+
     def certified(self, issuer: Issuer, made: x509.Certificate, identity: str) -> None:
         """Put a certificate on record, so that it can be revoked by its identity."""
         with self._record.locked() as record:

@@ -146,6 +146,15 @@ class Token:
             template=_NEVER_LEAVES,
         )
 
+    def destroy_key(self, label: str) -> None:
+        """Destroy the private or secret key of a label, with its public half."""
+        for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY, ObjectClass.SECRET_KEY):
+            for found in list(
+                self._session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: label})
+            ):
+                found.destroy()
+            self._keys.pop((label, kind), None)
+
     def refuse_extractable(self, label: str) -> None:
         """Raise CONFIGURATION_INVALID where the key is missing, or could or ever could leave."""
         try:
@@ -197,9 +206,14 @@ class Token:
 
     def new_data_key(self, label: str) -> tuple[bytes, bytes]:
         """A new AES-256 key in the clear, and wrapped: nonce || ciphertext || tag (60 bytes)."""
-        plaintext, nonce = self.random(DATA_KEY_BYTES), self.random(_NONCE_BYTES)
+        plaintext = self.random(DATA_KEY_BYTES)
+        return plaintext, self.wrap_data_key(label, plaintext)
+
+    def wrap_data_key(self, label: str, plaintext: bytes) -> bytes:
+        """A data key wrapped: nonce || ciphertext || tag (60 bytes)."""
+        nonce = self.random(_NONCE_BYTES)
         key = self._key(label, ObjectClass.SECRET_KEY)
-        return plaintext, nonce + bytes(key.encrypt(plaintext, **_gcm(nonce)))
+        return nonce + bytes(key.encrypt(plaintext, **_gcm(nonce)))
 
     def unwrap_data_key(self, label: str, wrapped: bytes) -> bytes:
         """The data key of `new_data_key`; raises TAMPERING_DETECTED for anything else."""

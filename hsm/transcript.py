@@ -109,8 +109,11 @@ def is_unfinished(folder: Path) -> bool:
     return (folder / _UNFINISHED).exists()
 
 
-def verify_transcripts(folder: Path, root: ec.EllipticCurvePublicKey) -> VerifiedTranscripts:
+def verify_transcripts(folder: Path, *roots: ec.EllipticCurvePublicKey) -> VerifiedTranscripts:
     """Verify every transcript of a folder: signatures, numbers, and the chain.
+
+    `roots` are the root's generations, any of which may have signed: the transcript of a root's
+    rotation bears the signature of the root before it.
 
     Raises TAMPERING_DETECTED naming what does not hold, CONFIGURATION_INVALID for an empty folder.
     """
@@ -122,7 +125,7 @@ def verify_transcripts(folder: Path, root: ec.EllipticCurvePublicKey) -> Verifie
         if name != f"{place:04}.jsonl":
             raise _tampered(f"transcript {place:04} is missing")
         text = folder / f"{place:04}.txt"
-        if not _is_signed(text, root):
+        if not any(_is_signed(text, root) for root in roots):
             raise _tampered(f"{text.name} is not what the root key signed")
         for line in (folder / name).read_bytes().splitlines():
             previous = _check_link(line, previous, name)

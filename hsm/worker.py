@@ -21,8 +21,8 @@ from pkcs11.exceptions import PKCS11Error
 
 from hsm.authority import Authority
 from hsm.backoff import Backoff
-from hsm.certificates import read_chains
 from hsm.configuration import Configuration, read_configuration
+from hsm.generations import Generations
 from hsm.hardening import end_with_parent, harden_process
 from hsm.link import Kind, send
 from hsm.operations import Operations, ServerLeafNames
@@ -111,14 +111,15 @@ class _Worker:
     def _operations(self, token: Token) -> Operations:
         permissions = [door.role.permissions for door in self._doors]
         labels = {label for one in permissions for label in one.key_labels()}
-        for label in sorted(labels | {self._configuration.health_key}):
-            token.refuse_extractable(label)
+        generations = Generations(
+            token, self._configuration.certificates, labels | {self._configuration.health_key}
+        )
         send(self._link, Kind.ALIVE)
         leaf = self._configuration.server_leaf
         return Operations(
             token=token,
             authority=Authority(lambda: datetime.now(UTC)),
-            chains=read_chains(self._configuration.certificates, labels, token),
+            generations=generations,
             server_leaf=ServerLeafNames(leaf.identity, leaf.dns_names) if leaf else None,
             health_key=self._configuration.health_key,
             revocation=_desk(self._configuration),

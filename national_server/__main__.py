@@ -10,14 +10,14 @@ from contextlib import ExitStack
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
-from juki.audit.head import HeadSigning
+from juki.audit.head import HeadKey, HeadSigning
 from juki.audit.log import FileAuditLog
 from juki.audit.pseudonym import Pseudonymiser
 from juki.custody.client import CustodyClient
-from juki.custody.port import INDIVIDUAL_NUMBER, SIGNING, Custody
+from juki.custody.port import INDIVIDUAL_NUMBER, Custody
 from juki.custody.roots import load_roots
+from juki.custody.signing import DocumentSigner
 from juki.custody.tls import server_credentials
-from juki.custody.verify import fingerprint
 from juki.evidence.workers import evidence_workers
 from juki.index.lmdb_index import LmdbIndex
 from juki.policy.evaluator import Policy
@@ -32,6 +32,7 @@ from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
 from juki.register.states import all_states, state_of
+from juki.register.tables import data_key
 from juki.revocation.running import Revocation
 from juki.revocation.service import REVOCATION_SERVICE
 from juki.rpc.health import HealthMonitor
@@ -41,6 +42,7 @@ from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, open_engine
 from juki.store.keeping import keep_register
+from juki.store.rewrapping import start_rewrapping
 from juki.store.sealing import Sealer
 from juki.store.verification import RootedDatabase
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
@@ -125,7 +127,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
             trust_domain=config.trust_domain,
             raw=RAW_METHODS,
         ),
-        server_credentials(custody, roots.pem),
+        server_credentials(custody, roots),
         {
             "juki.v1.NotificationIntakeService": PREFECTURES,
             "juki.v1.CodeService": PREFECTURES,
@@ -182,7 +184,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         pseudonymiser=Pseudonymiser(pseudonym_key),
         registry=registry,
     )
-    revocation.serve(server, lambda: intake.certificates)
+    revocation.serve(server, lambda: intake.certificates_of(()))
     revocation.start(stack, server)
     for worker in evidence_workers(
         config.evidence,
@@ -195,6 +197,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     ):
         worker.start()
         stack.callback(worker.close)
+    start_rewrapping(stack, engine, data_key.c.wrapped, custody)
     return start_serving(stack, server, monitor, registry, config.metrics_port)
 
 
@@ -226,8 +229,13 @@ def _intake(
 
 def _head_signing(custody: Custody) -> HeadSigning:
     """The audit log's head is signed in the token, under the key of the nation's receipts."""
-    key_id = fingerprint(custody.certificate_chain(SIGNING)[0]).hex()
-    return HeadSigning(lambda digest: custody.sign(SIGNING, [digest])[0], key_id, time.time_ns)
+    signer = DocumentSigner(custody)
+
+    def key() -> HeadKey:
+        using = signer.key
+        return HeadKey(using.key_id.hex(), lambda digest: custody.sign(using.name, [digest])[0])
+
+    return HeadSigning(key, time.time_ns)
 
 
 def _utc_now() -> datetime.datetime:

@@ -78,12 +78,13 @@ class CodeServicer(codes_pb2_grpc.CodeServiceServicer):
             request.municipality, request.request_id, request.count, serial.take
         )
         self._allotted.inc(len(codes))
+        grant = self._grants.signed(
+            serial, request.municipality, request_id=request.request_id, codes=codes
+        )
         return codes_pb2.AllotCodesResponse(
             resident_record_codes=[int(code) for code in codes],
-            grant=self._grants.signed(
-                serial, request.municipality, request_id=request.request_id, codes=codes
-            ),
-            certificates=self._grants.certificates,
+            grant=grant,
+            certificates=self._grants.certificates_of(grant),
         )
 
     def GenerateIndividualNumbers(  # noqa: N802
@@ -94,12 +95,13 @@ class CodeServicer(codes_pb2_grpc.CodeServiceServicer):
         codes = [ResidentRecordCode.from_int(value) for value in request.resident_record_codes]
         numbers = self._numbers.make(request.municipality, codes, serial.take)
         self._made.inc(len(numbers))
+        grant = self._grants.signed(
+            serial, request.municipality, numbers=dict(zip(codes, numbers, strict=True))
+        )
         return codes_pb2.GenerateIndividualNumbersResponse(
             individual_numbers=[int(number) for number in numbers],
-            grant=self._grants.signed(
-                serial, request.municipality, numbers=dict(zip(codes, numbers, strict=True))
-            ),
-            certificates=self._grants.certificates,
+            grant=grant,
+            certificates=self._grants.certificates_of(grant),
         )
 
     def RemakeIndividualNumber(  # noqa: N802
@@ -113,16 +115,17 @@ class CodeServicer(codes_pb2_grpc.CodeServiceServicer):
             request.municipality, request.request_id, code, former, serial.take
         )
         self._remade.inc()
+        grant = self._grants.signed(
+            serial,
+            request.municipality,
+            request_id=request.request_id,
+            numbers={code: number},
+            former=former,
+        )
         return codes_pb2.RemakeIndividualNumberResponse(
             individual_number=int(number),
-            grant=self._grants.signed(
-                serial,
-                request.municipality,
-                request_id=request.request_id,
-                numbers={code: number},
-                former=former,
-            ),
-            certificates=self._grants.certificates,
+            grant=grant,
+            certificates=self._grants.certificates_of(grant),
         )
 
     def _begin(self, municipality: str) -> Serial:

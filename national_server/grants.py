@@ -13,8 +13,8 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter
 from sqlalchemy import Connection, Engine, select
 
-from juki.custody.port import SIGNING, Custody
-from juki.custody.verify import fingerprint
+from juki.custody.port import Custody
+from juki.custody.signing import DocumentSigner
 from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.domain.envelope import grant_digest
 from juki.domain.errors import JukiError, Reason
@@ -59,12 +59,11 @@ class GrantBook:
         """`identity` is the nation's own URI: whose signature a grant that comes back must bear."""
         self._engine = engine
         self._sealer = sealer
+        self._signer = DocumentSigner(custody)
         self._root = RegisterRoot(sealer, t.register_root, GRANTED_SECTION)
         self._custody = custody
         self._signers = signers
         self._identity = identity
-        self.certificates = custody.certificate_chain(SIGNING)
-        self._key_id = fingerprint(self.certificates[0])
         self._restored = Counter(
             "juki_grants_restored_total",
             "Grants that a restored nation took back from prefectures.",
@@ -104,8 +103,14 @@ class GrantBook:
         )
         grant.granted_at.FromMicroseconds(now_microseconds())
         serialised = grant.SerializeToString()
-        (signature,) = self._custody.sign(SIGNING, [grant_digest(serialised)])
-        return codes_pb2.SignedGrant(grant=serialised, key_id=self._key_id, signature=signature)
+        made = self._signer.sign([grant_digest(serialised)])
+        return codes_pb2.SignedGrant(
+            grant=serialised, key_id=made.key.key_id, signature=made.signatures[0]
+        )
+
+    def certificates_of(self, signed: codes_pb2.SignedGrant) -> list[bytes]:
+        """What verifies a grant that this nation signed, also before its key was rotated."""
+        return self._signer.certificates([signed.key_id])
 
     def highest(self, prefecture: str) -> int:
         """Serial of the last grant that is known here; 0 for none."""

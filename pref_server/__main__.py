@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from juki.custody.client import CustodyClient
 from juki.custody.roots import load_roots
-from juki.custody.tls import channel_credentials, server_credentials
+from juki.custody.tls import server_credentials
 from juki.evidence.workers import evidence_workers
 from juki.process import run_server
 from juki.register.data_key import open_sealing_keys
@@ -22,9 +22,10 @@ from juki.register.probes import register_probes
 from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
+from juki.register.tables import data_key
 from juki.revocation.running import Revocation
 from juki.revocation.service import REVOCATION_SERVICE
-from juki.rpc.channel import open_channel
+from juki.rpc.custody_channel import open_custody_channel
 from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import IdentityKind
 from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
@@ -32,6 +33,7 @@ from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.store.engine import migrate, open_engine
 from juki.store.keeping import keep_register
+from juki.store.rewrapping import start_rewrapping
 from juki.store.verification import RootedDatabase
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
 from juki.worker import Worker
@@ -65,10 +67,8 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         signing=checkpoint_signing(custody),
         registry=registry,
     )
-    to_nation = open_channel(
-        config.nation.address,
-        config.nation.server_name,
-        channel_credentials(custody, roots.pem),
+    to_nation = open_custody_channel(
+        config.nation.address, config.nation.server_name, custody, roots
     )
     stack.callback(to_nation.close)
     revocation = Revocation(
@@ -111,7 +111,8 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         nation=nation,
         nation_identity=national_identity(config.trust_domain),
         signers=signers,
-        own_certificates=intake.certificates,
+        own_certificates=intake.certificates_of,
+        sign_receipt=intake.sign_receipt,
         returns=returns,
         confirm_grants=grants.confirm,
         metrics=RelayMetrics(registry),
@@ -132,7 +133,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
             worker_threads=config.worker_threads,
             trust_domain=config.trust_domain,
         ),
-        server_credentials(custody, roots.pem),
+        server_credentials(custody, roots),
         {
             "juki.v1.NotificationIntakeService": GATEWAYS,
             "juki.v1.CodeService": GATEWAYS,
@@ -159,7 +160,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         CodeForwarder(codes_pb2_grpc.CodeServiceStub(channel), grants, callers.check),
         server.grpc_server,
     )
-    revocation.serve(server, lambda: intake.certificates)
+    revocation.serve(server, lambda: intake.certificates_of(()))
     revocation.start(stack, server)
     for worker in (
         Worker("relay", relay.work, wake=relay.wake, failed=relay.failed),
@@ -177,6 +178,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
     ):
         worker.start()
         stack.callback(worker.close)
+    start_rewrapping(stack, engine, data_key.c.wrapped, custody)
     return start_serving(stack, server, monitor, registry, config.metrics_port)
 
 

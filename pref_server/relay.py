@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,12 +80,14 @@ class Relay:
         nation: intake_pb2_grpc.NotificationIntakeServiceStub,
         nation_identity: str,
         signers: SignerDirectory,
-        own_certificates: list[bytes],
+        own_certificates: Callable[[Collection[bytes]], list[bytes]],
+        sign_receipt: Callable[[bytes], notification_pb2.SignedReceipt],
         returns: ReturnBox,
         confirm_grants: Callable[[], None],
         metrics: RelayMetrics,
     ) -> None:
-        """`own_certificates` are those of the key under this tier's receipts, leaf first.
+        """`own_certificates` gives those of the keys (ids) under this tier's receipts,
+        and `sign_receipt` signs one anew with the key in use.
 
         `confirm_grants` tells the nation what the prefecture holds of its grants.
         """
@@ -95,6 +97,7 @@ class Relay:
         self._nation_identity = nation_identity
         self._signers = signers
         self._own_certificates = own_certificates
+        self._sign_receipt = sign_receipt
         self._returns = returns
         self._confirm_grants = confirm_grants
         self._metrics = metrics
@@ -183,10 +186,18 @@ class Relay:
         request = intake_pb2.SubmitNotificationsRequest(
             notifications=run, certificates=self._certificates_for(run)
         )
-        if self._signers.knows_revoked({signed.key_id for signed in run}):
-            # The nation would refuse what arrived here before the revocation but for our receipts.
-            request.receipts.extend(self._receipts_for(stream.municipality, run))
-            request.certificates.extend(self._own_certificates)
+        if self._signers.need_vouching({signed.key_id for signed in run}):
+            # The nation would refuse what arrived here before the revocation, or the end of the
+            # certificate, but for our receipts: signed anew, since their own key may have ended.
+            self._presented.clear()
+            request.ClearField("certificates")
+            request.certificates.extend(self._certificates_for(run))
+            receipts = [
+                self._sign_receipt(one.receipt)
+                for one in self._receipts_for(stream.municipality, run)
+            ]
+            request.receipts.extend(receipts)
+            request.certificates.extend(self._own_certificates({one.key_id for one in receipts}))
         try:
             response = self._nation.SubmitNotifications(request, timeout=_CALL_SECONDS)
         except grpc.RpcError as error:

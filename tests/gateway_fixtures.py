@@ -31,6 +31,8 @@ from cs_gateway.standing import read_standing
 from cs_gateway.store import GatewayStore, open_store
 from cs_gateway.tables import REGISTER_ROOT
 from cs_gateway.writer import StreamWriter
+from juki.custody.naming import KeyName
+from juki.custody.port import CertifiedKey, KeyGenerations
 from juki.domain.change import ChangeReason
 from juki.domain.codes import IndividualNumber, LocalGovernmentCode, ResidentRecordCode
 from juki.domain.errors import JukiError, Reason
@@ -59,24 +61,27 @@ class MemoryCustody:
         self.fail = False
         self.calls = 0
         self._wrapping = AESGCM(bytes(range(32)))
+        self._keys: list[ec.EllipticCurvePrivateKey] = []
+        self._chains: list[tuple[bytes, ...]] = []
         self.rotate()
 
     def rotate(self) -> None:
-        """A new signing key."""
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        """A new generation of the signing key."""
+        key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
         start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
         certificate = (
             x509.CertificateBuilder()
             .subject_name(name)
             .issuer_name(name)
-            .public_key(self._key.public_key())
+            .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
             .not_valid_after(start + datetime.timedelta(days=3650))
-            .sign(self._key, SHA256())
+            .sign(key, SHA256())
         )
-        self._chain = [certificate.public_bytes(Encoding.DER)]
+        self._keys.append(key)
+        self._chains.append((certificate.public_bytes(Encoding.DER),))
 
     def sign(self, key: str, digests: Sequence[bytes]) -> list[bytes]:
         """Signatures, in one call."""
@@ -84,14 +89,28 @@ class MemoryCustody:
         if self.fail:
             raise JukiError(Reason.CUSTODY_UNAVAILABLE, "custody of keys cannot be reached")
         signatures = []
+        private_key = self._keys[self._number(key) - 1]
         for digest in digests:
-            r, s = decode_dss_signature(self._key.sign(digest, ec.ECDSA(Prehashed(SHA256()))))
+            r, s = decode_dss_signature(private_key.sign(digest, ec.ECDSA(Prehashed(SHA256()))))
             signatures.append(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
         return signatures
 
-    def certificate_chain(self, key: str) -> list[bytes]:
+    def certified_key(self, key: str) -> CertifiedKey:
         """One self-signed certificate."""
-        return list(self._chain)
+        number = self._number(key)
+        return CertifiedKey(f"signing.{number}", self._chains[number - 1])
+
+    def generations(self, key: str) -> KeyGenerations:
+        """Every generation made."""
+        names = tuple(f"signing.{number}" for number in range(1, len(self._keys) + 1))
+        return KeyGenerations(names[-1], names, names)
+
+    def rewrap_data_key(self, wrapping_key: str, wrapped: bytes) -> bytes:
+        """The same: the wrapping key is fixed."""
+        return wrapped
+
+    def _number(self, key: str) -> int:
+        return KeyName.parse(key).generation or len(self._keys)
 
     def new_data_key(self, wrapping_key: str) -> MemoryDataKey:
         """A key wrapped with a fixed one."""
@@ -215,7 +234,8 @@ class GatewayCore:
         self.registry = CollectorRegistry()
         self.metrics = GatewayMetrics(self.registry)
         self.pool = CodePool(self.store, random.SystemRandom(), self.clock, self.progress)
-        self.signer = StreamSigner(self.custody)
+        # Each look at the clock is late enough to ask custody again which key is in use.
+        self.signer = StreamSigner(self.custody, itertools.count(step=2).__next__)
         self.writer = StreamWriter(
             municipality=MUNICIPALITY,
             store=self.store,

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hsm.authority import Authority, Issuer, Names, names_for, public_key_of, subject_of
 from hsm.plan import Host
 from hsm.profiles import CERTIFIABLE, ISSUING, ROOT, SERVER_LEAF
+from juki.custody.naming import KeyName
 from juki.custody.port import (
     DIGEST_BYTES,
     INDIVIDUAL_NUMBER,
@@ -24,8 +25,10 @@ from juki.custody.port import (
     SERVER_ISSUER,
     TLS_CLIENT,
     WRAPPING,
+    CertifiedKey,
     CustodyHealth,
     DataKey,
+    KeyGenerations,
 )
 from juki.domain.errors import JukiError, Reason
 
@@ -90,6 +93,7 @@ class MemoryCustody:
 
     def sign(self, key: str, digests: Sequence[bytes]) -> list[bytes]:
         """See `Custody.sign`."""
+        key = _class_of(key)
         if key not in self._keys or key in (SERVER_ISSUER, ISSUING_AUTHORITY):
             raise _not_permitted()
         return [self._raw(key, digest) for digest in digests]
@@ -121,11 +125,27 @@ class MemoryCustody:
         except InvalidTag:
             raise JukiError(Reason.TAMPERING_DETECTED, "a data key of another token") from None
 
+    def rewrap_data_key(self, wrapping_key: str, wrapped: bytes) -> bytes:
+        """See `Custody.rewrap_data_key`: here no key is ever rotated."""
+        self.unwrap_data_key(wrapping_key, wrapped)
+        return wrapped
+
+    def generations(self, key: str) -> KeyGenerations:
+        """See `Custody.generations`."""
+        name = f"{_class_of(key)}.1"
+        certified = (name,) if _class_of(key) in self._chains else ()
+        return KeyGenerations(name, (name,), certified)
+
     def certificate_chain(self, key: str) -> list[bytes]:
         """See `Custody.certificate_chain`."""
+        return list(self.certified_key(key).chain)
+
+    def certified_key(self, key: str) -> CertifiedKey:
+        """See `Custody.certified_key`."""
+        key = _class_of(key)
         if key not in self._chains or key == ISSUING_AUTHORITY:
             raise _not_permitted()
-        return _ders(self._chains[key])
+        return CertifiedKey(f"{key}.1", tuple(_ders(self._chains[key])))
 
     def renewed_chain(self, key: str, clock: Callable[[], datetime]) -> list[bytes]:
         """A new certificate for the same key, begun at the instant that `clock` gives."""
@@ -165,9 +185,18 @@ class MemoryCustody:
         return r.to_bytes(32) + s.to_bytes(32)
 
     def _secret(self, label: str, expected: str) -> bytes:
+        label = _class_of(label)
         if label != expected or label not in self._secrets:
             raise _not_permitted()
         return self._secrets[label]
+
+
+def _class_of(key: str) -> str:
+    """The class of a key named by itself or by the only generation there is."""
+    name = KeyName.parse(key)
+    if name.generation not in (None, 1):
+        raise JukiError(Reason.INVALID_FIELD, "the token does not hold this generation of the key")
+    return name.key_class
 
 
 def _not_permitted() -> JukiError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -77,6 +77,7 @@ class Nation:
         mac: Mac | None = None,
         custody: MemoryCustody | None = None,
         revocation: SignerRevocation | None = None,
+        clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
     ) -> None:
         """`custody` is that of an earlier process on the same database, for a restart."""
         self.engine = engine
@@ -96,7 +97,7 @@ class Nation:
         )
         self.signers = SignerDirectory(
             hosts.roots_der,
-            lambda: datetime.datetime.now(datetime.UTC),
+            clock,
             revocation or NothingRevoked(),
         )
         self.register = PersonRegister(self.sealer, NationalCodeRegistry() if knows_codes else None)

@@ -12,13 +12,13 @@ import grpc
 
 from juki.agency.config import AgencyConfiguration
 from juki.custody.client import CustodyClient
-from juki.custody.tls import channel_credentials
+from juki.custody.roots import load_roots
 from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.domain.errors import InvalidValue
 from juki.domain.four_items import FourItems
 from juki.domain.legal_basis import AffairReference, Field
 from juki.domain.outcome import Outcome
-from juki.rpc.channel import open_channel
+from juki.rpc.custody_channel import open_custody_channel
 from juki.rpc.errors import refusals_of_peer
 from juki.v1 import identification_pb2, lookup_pb2, lookup_pb2_grpc
 from juki.wire import four_items_to_proto
@@ -84,8 +84,12 @@ class AgencyClient:
     def connect(cls, config: AgencyConfiguration) -> Iterator[Self]:
         """A client over mutual TLS, for the block; its key signs in the body's own token."""
         with CustodyClient(config.custody_socket) as custody:
-            credentials = channel_credentials(custody, config.roots_pem.read_bytes())
-            channel = open_channel(config.nation.address, config.nation.server_name, credentials)
+            channel = open_custody_channel(
+                config.nation.address,
+                config.nation.server_name,
+                custody,
+                load_roots(config.roots_pem),
+            )
             try:
                 yield cls(channel, office=config.office, operator=config.operator)
             finally:

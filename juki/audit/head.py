@@ -101,11 +101,20 @@ def sync_directory(directory: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadKey:
+    """A key that signs heads; the head states its id under the signature."""
+
+    key_id: str
+    sign: Signer
+
+
+@dataclass(frozen=True, slots=True)
 class HeadSigning:
     """How the head of a log is signed."""
 
-    sign: Signer
-    key_id: str
+    key: Callable[[], HeadKey]
+    """The key in use; may raise like the signer. Another one than before signs the head anew."""
+
     clock: Callable[[], int]
     """Nanoseconds since 1970-01-01 UTC."""
 
@@ -114,7 +123,8 @@ class HeadSigning:
 
 
 class HeadKeeper:
-    """Writes the head every `interval_seconds` when the log grew, and once more when stopped.
+    """Writes the head every `interval_seconds` when the log grew or the signing key was rotated,
+    and once more when stopped.
 
     A head that could not be signed or written is tried again at the next interval; `failed` says
     so to the health check. The log goes on meanwhile: its records are durable without it.
@@ -129,7 +139,9 @@ class HeadKeeper:
         self._directory = directory
         self._position = position
         self._signing = signing
-        self._written: AuditPosition | None = None
+        self._written: tuple[AuditPosition, str] | None = None
+        """Position and key id of the head that is on disk."""
+
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="audit-head", daemon=True)
         self.failed = False
@@ -160,10 +172,10 @@ class HeadKeeper:
             self.failed = True
 
     def _write_if_grown(self) -> None:
-        position = self._position()
-        if position == self._written:
+        position, key = self._position(), self._signing.key()
+        if (position, key.key_id) == self._written:
             return
-        now, key_id = self._signing.clock(), self._signing.key_id
-        signature = self._signing.sign(head_digest(position, now, key_id))
-        write_head(self._directory, SignedHead(position, now, key_id, signature))
-        self._written = position
+        now = self._signing.clock()
+        signature = key.sign(head_digest(position, now, key.key_id))
+        write_head(self._directory, SignedHead(position, now, key.key_id, signature))
+        self._written = position, key.key_id

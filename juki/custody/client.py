@@ -13,7 +13,14 @@ from types import TracebackType
 from google.protobuf.message import DecodeError
 
 from juki.custody.framing import LENGTH, MAXIMUM_FRAME_BYTES, frame
-from juki.custody.port import MAXIMUM_ITEMS, CustodyHealth, DataKey, IssuedRevocationList
+from juki.custody.port import (
+    MAXIMUM_ITEMS,
+    CertifiedKey,
+    CustodyHealth,
+    DataKey,
+    IssuedRevocationList,
+    KeyGenerations,
+)
 from juki.domain.errors import JukiError, Reason
 from juki.v1 import custody_pb2 as pb
 
@@ -131,9 +138,24 @@ class CustodyClient:
 
     def certificate_chain(self, key: str) -> list[bytes]:
         """See `Custody.certificate_chain`."""
+        return list(self.certified_key(key).chain)
+
+    def certified_key(self, key: str) -> CertifiedKey:
+        """See `Custody.certified_key`."""
         asked = pb.CustodyCertificateChainRequest(key=key)
-        response = self._call(pb.CustodyRequest(certificate_chain=asked))
-        return list(response.certificates.certificates)
+        read = self._call(pb.CustodyRequest(certificate_chain=asked)).certificates
+        return CertifiedKey(read.key, tuple(read.certificates))
+
+    def generations(self, key: str) -> KeyGenerations:
+        """See `Custody.generations`."""
+        asked = pb.CustodyGenerationsRequest(key=key)
+        found = self._call(pb.CustodyRequest(generations=asked)).generations
+        return KeyGenerations(found.current, tuple(found.usable), tuple(found.certified))
+
+    def rewrap_data_key(self, wrapping_key: str, wrapped: bytes) -> bytes:
+        """See `Custody.rewrap_data_key`."""
+        asked = pb.CustodyRewrapDataKeyRequest(wrapping_key=wrapping_key, wrapped=wrapped)
+        return self._call(pb.CustodyRequest(rewrap_data_key=asked)).value.value
 
     def certify_server_leaf(self, issuer_key: str, signing_request: bytes) -> list[bytes]:
         """See `Custody.certify_server_leaf`."""

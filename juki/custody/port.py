@@ -44,6 +44,28 @@ class DataKey:
 
 
 @dataclass(frozen=True)
+class CertifiedKey:
+    """One generation of a key and what certifies it."""
+
+    name: str
+    """For example "signing.2": asked for by this name, custody uses no other."""
+    chain: tuple[bytes, ...]
+    """Certificates in DER, leaf first, without the root."""
+
+
+@dataclass(frozen=True)
+class KeyGenerations:
+    """The generations of a key, by names that custody takes in place of the class."""
+
+    current: str
+    """The one in use: what the class alone means now."""
+    usable: tuple[str, ...]
+    """All that are in the token, the oldest first."""
+    certified: tuple[str, ...] = ()
+    """All that have certificates, the oldest first, keys destroyed since among them."""
+
+
+@dataclass(frozen=True)
 class CustodyHealth:
     """A signature that custody has just made and verified, and the token that made it."""
 
@@ -70,13 +92,20 @@ class IssuedRevocationList:
 class RevocationSource(Protocol):
     """Custody of a host with an issuing authority, as its server sees it."""
 
+    def generations(self, key: str) -> KeyGenerations:
+        """The generations of the authority's key, each of which signs a list."""
+        ...
+
     def revocation_list(self, issuer_key: str) -> IssuedRevocationList:
-        """The newest list; custody signs it anew when it is due. Raises as `Custody` does."""
+        """The newest list of a generation, signed anew when it is due; raises as `Custody`."""
         ...
 
 
 class Custody(Protocol):
     """The keys of one host.
+
+    A key is named by its class ("signing"), which means the generation in use, or by one of its
+    generations ("signing.1"), as `generations` lists them.
 
     Every method raises `JukiError`: KEY_USE_NOT_PERMITTED where this caller may not use this key
     so, INVALID_FIELD for a request of the wrong shape, CUSTODY_UNAVAILABLE where custody cannot be
@@ -106,8 +135,23 @@ class Custody(Protocol):
         """The 32 bytes of a data key; raises TAMPERING_DETECTED where it was not wrapped here."""
         ...
 
+    def rewrap_data_key(self, wrapping_key: str, wrapped: bytes) -> bytes:
+        """The same data key wrapped by the generation in use; unchanged where it is already.
+
+        The key itself does not leave custody. Raises as `unwrap_data_key`.
+        """
+        ...
+
+    def generations(self, key: str) -> KeyGenerations:
+        """The generations of a key of which this caller may use any."""
+        ...
+
     def certificate_chain(self, key: str) -> list[bytes]:
         """The certificate chain of a key in DER, leaf first, without the root."""
+        ...
+
+    def certified_key(self, key: str) -> CertifiedKey:
+        """A key's generation and its certificates, which belong together."""
         ...
 
     def certify_server_leaf(self, issuer_key: str, signing_request: bytes) -> list[bytes]:

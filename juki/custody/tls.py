@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -18,9 +18,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from grpc import experimental
 
 from juki.custody.port import SERVER_ISSUER, TLS_CLIENT, Custody
+from juki.custody.roots import Roots
 from juki.custody.verify import signature_to_der
 from juki.domain.errors import JukiError
 
+_ASK_AGAIN = timedelta(seconds=2)
+"""A handshake asks custody for the server issuer's certificates when this long has passed."""
 _RETRY_AFTER = timedelta(seconds=30)
 """After a failed renewal handshakes go on with the old leaf, and the next try waits this long."""
 
@@ -32,15 +35,18 @@ def channel_credentials(
 ) -> grpc.ChannelCredentials:
     """Credentials of a client whose key signs each handshake in the token.
 
-    Raises `JukiError` where custody has no certificate for the key. A custody that is down later
-    makes handshakes fail (the caller sees UNAVAILABLE), never open connections.
+    The generation in use now signs as long as the channel lives, since its certificate is fixed
+    then; see `ClientIdentity` for channels that live longer than a generation. Raises `JukiError`
+    where custody has no certificate for the key. A custody that is down later makes handshakes
+    fail (the caller sees UNAVAILABLE), never open connections.
     """
+    certified = custody.certified_key(key)
 
     def sign(message: bytes, algorithm: int, on_complete: Any) -> bytes:
         """TLS 1.3 CertificateVerify (RFC 8446 section 4.4.3): a DER signature over SHA-256."""
         if algorithm != experimental.PrivateKeySignatureAlgorithm.ECDSA_SECP256R1_SHA256:
             raise ValueError("a P-256 key signs with ecdsa_secp256r1_sha256 only")
-        (signature,) = custody.sign(key, [sha256(message).digest()])
+        (signature,) = custody.sign(certified.name, [sha256(message).digest()])
         return signature_to_der(signature)
 
     with warnings.catch_warnings():
@@ -49,22 +55,41 @@ def channel_credentials(
             experimental.ssl_channel_credentials_with_custom_signer(
                 private_key_sign_fn=sign,
                 root_certificates=roots_pem,
-                certificate_chain=_pem(custody.certificate_chain(key)),
+                certificate_chain=_pem(certified.chain),
             )
         )
     return credentials
 
 
+class ClientIdentity:
+    """A client's key in the token and the roots it trusts, both of which may be rotated."""
+
+    def __init__(self, custody: Custody, roots: Roots, key: str = TLS_CLIENT) -> None:
+        self._custody = custody
+        self._roots = roots
+        self._key = key
+
+    def version(self) -> Hashable:
+        """Another value when credentials made now would be others; raises what custody raises."""
+        return (self._custody.certified_key(self._key), self._roots.pem)
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Credentials by what is in use now."""
+        return channel_credentials(self._custody, self._roots.pem, self._key)
+
+
 def server_credentials(
     custody: Custody,
-    roots_pem: bytes,
+    roots_pem: bytes | Roots,
     issuer_key: str = SERVER_ISSUER,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> grpc.ServerCredentials:
     """Credentials of a server that demands client certificates under `roots_pem`.
 
     Its leaf key lives in memory only and is replaced, with its certificate, when half the
-    certificate's life is over. Raises `JukiError` where custody does not certify the first leaf.
+    certificate's life is over, or when the server issuer has another key or certificate. `Roots`
+    are followed when their file changes. Raises `JukiError` where custody does not certify the
+    first leaf.
     """
     leaf = _RenewedLeaf(custody, roots_pem, issuer_key, clock)
     return grpc.dynamic_ssl_server_credentials(
@@ -80,6 +105,8 @@ class ServerLeaf:
 
     private_key: bytes
     certificate_chain: bytes
+    issuer: tuple[bytes, ...]
+    """The chain of the server issuer that certified it, in DER."""
     replace_at: datetime
     not_after: datetime
 
@@ -103,6 +130,7 @@ def new_server_leaf(custody: Custody, issuer_key: str = SERVER_ISSUER) -> Server
             serialization.NoEncryption(),
         ),
         certificate_chain=_pem(chain),
+        issuer=tuple(chain[1:]),
         replace_at=begin + (end - begin) / 2,
         not_after=end,
     )
@@ -114,43 +142,57 @@ class _RenewedLeaf:
     def __init__(
         self,
         custody: Custody,
-        roots_pem: bytes,
+        roots_pem: bytes | Roots,
         issuer_key: str,
         clock: Callable[[], datetime],
     ) -> None:
         self._custody = custody
-        self._roots_pem = roots_pem
+        self._roots = roots_pem
         self._issuer_key = issuer_key
         self._clock = clock
         self._lock = threading.Lock()
-        self._renew_at = clock()
 
     def first(self) -> grpc.ServerCertificateConfiguration:
         """The first leaf."""
-        leaf = new_server_leaf(self._custody, self._issuer_key)
-        self._renew_at = leaf.replace_at
-        return self._configuration(leaf)
+        self._leaf = new_server_leaf(self._custody, self._issuer_key)
+        self._ask_at = self._clock() + _ASK_AGAIN
+        return self._configuration(self._trusted())
 
     def renewed(self) -> grpc.ServerCertificateConfiguration | None:
-        """A new leaf when the old one is half spent, otherwise None: keep what is in use."""
-        if self._clock() < self._renew_at or not self._lock.acquire(blocking=False):
+        """What to use from this handshake on; None: what is in use."""
+        trusted = self._trusted()
+        if (trusted == self._used and self._clock() < self._ask_at) or not self._lock.acquire(
+            blocking=False
+        ):
             return None
         try:
-            leaf = new_server_leaf(self._custody, self._issuer_key)
-        except JukiError as error:
-            self._renew_at = self._clock() + _RETRY_AFTER
-            _log.warning("server leaf not renewed", reason=str(error.reason))
+            replaced = self._clock() >= self._ask_at and self._replace_leaf()
+            if replaced or trusted != self._used:
+                return self._configuration(trusted)
             return None
-        else:
-            self._renew_at = leaf.replace_at
-            return self._configuration(leaf)
         finally:
             self._lock.release()
 
-    def _configuration(self, leaf: ServerLeaf) -> grpc.ServerCertificateConfiguration:
-        return grpc.ssl_server_certificate_configuration(
-            [(leaf.private_key, leaf.certificate_chain)], root_certificates=self._roots_pem
-        )
+    def _replace_leaf(self) -> bool:
+        self._ask_at = self._clock() + _ASK_AGAIN
+        try:
+            issuer = self._custody.certificate_chain(self._issuer_key)
+            if self._clock() < self._leaf.replace_at and tuple(issuer) == self._leaf.issuer:
+                return False
+            self._leaf = new_server_leaf(self._custody, self._issuer_key)
+        except JukiError as error:
+            self._ask_at = self._clock() + _RETRY_AFTER
+            _log.warning("server leaf not renewed", reason=str(error.reason))
+            return False
+        return True
+
+    def _trusted(self) -> bytes:
+        return self._roots.pem if isinstance(self._roots, Roots) else self._roots
+
+    def _configuration(self, trusted: bytes) -> grpc.ServerCertificateConfiguration:
+        self._used = trusted
+        pair = (self._leaf.private_key, self._leaf.certificate_chain)
+        return grpc.ssl_server_certificate_configuration([pair], root_certificates=trusted)
 
 
 def _pem(chain: Sequence[bytes]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -72,7 +73,7 @@ def fingerprint(certificate_der: bytes) -> bytes:
 
 
 def verify_chain(
-    chain_der: list[bytes], roots_der: list[bytes], now: datetime, expected_uri: str
+    chain_der: Sequence[bytes], roots_der: Sequence[bytes], now: datetime, expected_uri: str
 ) -> VerifiedSigner:
     """Verify a signing certificate's chain (leaf first, without the root) at `now` (aware).
 

@@ -55,6 +55,8 @@ class EvidenceMetrics:
 
 @dataclass(frozen=True, slots=True)
 class _Signer:
+    name: str
+    """The generation of the signing key, as custody names it: the stamp is made with no other."""
     key_id: bytes
     certificates: Sequence[bytes]
     expires_at: int
@@ -148,12 +150,13 @@ class TimeStamper:
 
     def _signer(self) -> _Signer:
         """The present signing key, its certificates archived."""
-        certificates = self._custody.certificate_chain(SIGNING)
+        certified = self._custody.certified_key(SIGNING)
+        certificates = certified.chain
         ends = [x509.load_der_x509_certificate(one).not_valid_after_utc for one in certificates]
         key_id = fingerprint(certificates[0])
         with self._engine.begin() as connection:
             archive_certificate(connection, key_id, certificates[0], b"".join(certificates[1:]))
-        return _Signer(key_id, certificates, int(min(ends).timestamp() * 1e6))
+        return _Signer(certified.name, key_id, certificates, int(min(ends).timestamp() * 1e6))
 
     def _due_heads(self, connection: Connection) -> list[evidence_pb2.EvidenceHead]:
         """Heads not stamped yet: of each chain, and those that a renewal left on its way."""
@@ -218,7 +221,7 @@ class TimeStamper:
         )
         stamp.made_at.FromMicroseconds(now)
         serialised = stamp.SerializeToString()
-        (signature,) = self._custody.sign(SIGNING, [time_stamp_digest(serialised)])
+        (signature,) = self._custody.sign(signer.name, [time_stamp_digest(serialised)])
         return evidence_pb2.SignedTimeStamp(
             time_stamp=serialised, key_id=signer.key_id, signature=signature
         )

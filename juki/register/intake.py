@@ -8,14 +8,14 @@ stands before it accepted.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, insert
 
-from juki.custody.port import SIGNING, Custody
-from juki.custody.verify import fingerprint
+from juki.custody.port import Custody
+from juki.custody.signing import DocumentSigner
 from juki.domain.envelope import StreamPosition, follow, receipt_digest
 from juki.domain.errors import JukiError, Reason
 from juki.domain.residency import DisputeReason
@@ -104,7 +104,6 @@ class NotificationIntake:
         """
         self._engine = engine
         self._sealer = sealer
-        self._custody = custody
         self._signers = signers
         self._register = register
         self._disputes = disputes
@@ -116,14 +115,17 @@ class NotificationIntake:
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Committed], None]] = []
         self._doubtful: tuple[Committed, StreamPosition] | None = None
-        self.certificates = custody.certificate_chain(SIGNING)
-        self._key_id = fingerprint(self.certificates[0])
+        self._signer = DocumentSigner(custody)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Takes nothing in while the context lasts."""
         with self._lock:
             yield
+
+    def certificates_of(self, key_ids: Collection[bytes]) -> list[bytes]:
+        """What verifies receipts of this tier under these keys, those in use before among them."""
+        return self._signer.certificates(key_ids)
 
     def on_commit(self, listener: Callable[[Committed], None]) -> None:
         """Calls `listener` after each commit, in commit order; it must not raise."""
@@ -173,7 +175,7 @@ class NotificationIntake:
         run: VerifiedRun,
     ) -> tuple[Submission, Committed | None]:
         refused = run.refusal
-        response = intake_pb2.SubmitNotificationsResponse(certificates=self.certificates)
+        response = intake_pb2.SubmitNotificationsResponse()
         committed: Committed | None = None
         try:
             with self._engine.begin() as connection:
@@ -192,6 +194,9 @@ class NotificationIntake:
                     self._signers.store(connection, run.signers.values())
                     changes.write(connection)
                     response.receipts.append(receipt)
+                # First receipts of what was held already may be of a key rotated since.
+                key_ids = {signed.key_id for signed in response.receipts}
+                response.certificates.extend(self._signer.certificates(key_ids))
         except BaseException:
             self._register.forget_ordinals()
             if committed is not None:
@@ -326,9 +331,9 @@ class NotificationIntake:
 
     def sign_receipt(self, receipt: bytes) -> notification_pb2.SignedReceipt:
         """`receipt` under this tier's signing key."""
-        (signature,) = self._custody.sign(SIGNING, [receipt_digest(receipt)])
+        signed = self._signer.sign([receipt_digest(receipt)])
         return notification_pb2.SignedReceipt(
-            receipt=receipt, key_id=self._key_id, signature=signature
+            receipt=receipt, key_id=signed.key.key_id, signature=signed.signatures[0]
         )
 
 

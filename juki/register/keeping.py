@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from juki.custody.port import SIGNING
-from juki.store.checkpoint import CheckpointSigning
+from juki.custody.port import SIGNING, CertifiedKey
+from juki.store.checkpoint import CheckpointKey, CheckpointSigning
 from juki.store.engine import now_microseconds
 
 
@@ -16,14 +16,15 @@ class SigningCustody(Protocol):
     def sign(self, key: str, digests: Sequence[bytes]) -> list[bytes]:
         """ECDSA P-256 signatures over SHA-256 digests."""
 
-    def certificate_chain(self, key: str) -> list[bytes]:
-        """DER certificates of `key`, leaf first."""
+    def certified_key(self, key: str) -> CertifiedKey:
+        """A key's generation and its certificates."""
 
 
 def checkpoint_signing(custody: SigningCustody) -> CheckpointSigning:
     """Under the key of the host's receipts or notifications."""
-    return CheckpointSigning(
-        sign=lambda digest: custody.sign(SIGNING, [digest])[0],
-        chain=lambda: custody.certificate_chain(SIGNING),
-        clock=now_microseconds,
-    )
+
+    def key() -> CheckpointKey:
+        using = custody.certified_key(SIGNING)
+        return CheckpointKey(lambda digest: custody.sign(using.name, [digest])[0], using.chain)
+
+    return CheckpointSigning(key, now_microseconds)

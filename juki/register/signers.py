@@ -8,11 +8,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection, Engine, insert, select
 
-from juki.custody.verify import fingerprint, verify_chain, verify_signature
+from juki.custody.chains import chain_of
+from juki.custody.verify import verify_chain, verify_signature
 from juki.domain.errors import JukiError, Reason
 from juki.register import tables as t
 from juki.revocation.lists import CertificateFacts, facts_of_der
@@ -24,6 +26,8 @@ LEARNING_TIME: Final = datetime.timedelta(seconds=60)
 It had to learn of the revocation first, which takes seconds; what it accepted meanwhile stands in
 the middle of a stream and cannot be taken out again.
 """
+
+_LOG: Final = structlog.get_logger(__name__)
 
 Clock = Callable[[], datetime.datetime]
 """Gives the current instant, aware, in UTC."""
@@ -52,6 +56,7 @@ class Signer:
     issuers: bytes
     """The chain above the leaf, DER after DER."""
 
+    not_before: datetime.datetime
     not_after: datetime.datetime
     facts: CertificateFacts
     """Of the certificate, for revocation lists."""
@@ -61,10 +66,14 @@ class SignerDirectory:
     """Verified signers by key id; those first seen are stored with the evidence they sign.
 
     Revocation is asked about at each use, when something signed arrives: what was taken in before
-    its signer was revoked stays good, and its certificate stays here.
+    its signer was revoked or its certificate ended stays good, and its certificate stays here. A
+    tier that lost it takes it in again on the word of the tier below: that one's receipt, signed
+    by a key that is in force now, says when it arrived.
     """
 
-    def __init__(self, roots_der: list[bytes], clock: Clock, revocation: SignerRevocation) -> None:
+    def __init__(
+        self, roots_der: Sequence[bytes], clock: Clock, revocation: SignerRevocation
+    ) -> None:
         self._roots = roots_der
         self._clock = clock
         self._revocation = revocation
@@ -85,7 +94,11 @@ class SignerDirectory:
             chain = [bytes(row.certificate), *split_der(bytes(row.issuer_certificates))]
             if any(_ended(certificate, now) for certificate in chain):
                 continue
-            signer = self._verify(chain, row.identity)
+            try:
+                signer = self._verify(chain, row.identity, now)
+            except JukiError as error:  # its root is trusted no more
+                _LOG.warning("stored_signer_left", reason=error.reason.value)
+                continue
             self._signers[signer.key_id] = signer
             self._stored.add(signer.certificate)
 
@@ -99,7 +112,7 @@ class SignerDirectory:
         """The signer with `key_id`, which must belong to `identity` and may sign now.
 
         `arrived_at` says when a tier that is trusted with it received what was signed; None: now.
-        What arrived before its signer's revocation is good.
+        What arrived before its signer's revocation, or the end of its certificate, is good.
 
         Raises:
             JukiError: UNKNOWN_SIGNING_KEY when no certificate of it is known or presented, or its
@@ -107,26 +120,59 @@ class SignerDirectory:
                 SIGNER_REVOKED; CRL_UNKNOWN or CRL_STALE when that cannot be told.
         """
         signer = self._signers.get(key_id)
-        # Never seen, expired or revoked: the same key may have been certified anew.
-        if (
-            signer is None
-            or signer.not_after < self._clock()
-            or self._has_successor(signer, presented)
-        ):
-            chain = _chain_of(key_id, presented)
-            signer = self._verify(chain, identity)
+        now = self._clock()
+        # Never seen, ended or revoked: the same key may have been certified anew.
+        if signer is None or self._is_past(signer, arrived_at, now, presented):
+            chain = chain_of(key_id, presented)
+            ended = any(_ended(certificate, now) for certificate in chain)
+            at = arrived_at if ended and arrived_at is not None else now
+            signer = self._verify(chain, identity, at)
             self._signers[key_id] = signer
         if signer.identity != identity:
             raise JukiError(Reason.SIGNER_MISMATCH, "the signing key belongs to another identity")
-        revoked_at = self._revocation.revoked_at(signer.facts)
-        if arrived_at is None or revoked_at is None or arrived_at > revoked_at + LEARNING_TIME:
+        if not self._is_vouched_for(signer, arrived_at, now):
             self._revocation.refuse_revoked(signer.facts, identity, Reason.SIGNER_REVOKED)
         return signer
 
-    def knows_revoked(self, key_ids: Iterable[bytes]) -> bool:
-        """Whether one of these keys' certificates is revoked."""
-        found = (self._signers.get(key_id) for key_id in key_ids)
-        return any(one and self._revocation.revoked_at(one.facts) is not None for one in found)
+    def need_vouching(self, key_ids: Iterable[bytes]) -> bool:
+        """Whether what one of these stored keys signed is good for its time of arrival only.
+
+        Its certificate is revoked or has ended; one that is not here had ended at the start.
+        """
+        now = self._clock()
+        found = [self._signers.get(key_id) for key_id in key_ids]
+        return any(
+            one is None or one.not_after < now or self._revocation.revoked_at(one.facts) is not None
+            for one in found
+        )
+
+    def _is_past(
+        self,
+        signer: Signer,
+        arrived_at: datetime.datetime | None,
+        now: datetime.datetime,
+        presented: Sequence[bytes],
+    ) -> bool:
+        """Whether another certificate of the key has to be looked for."""
+        ended = signer.not_after < now and (
+            arrived_at is None or not signer.not_before <= arrived_at <= signer.not_after
+        )
+        return ended or self._has_successor(signer, presented)
+
+    def _is_vouched_for(
+        self, signer: Signer, arrived_at: datetime.datetime | None, now: datetime.datetime
+    ) -> bool:
+        """Whether the time of arrival alone makes it good.
+
+        Of a certificate that has ended no fresh list need speak (RFC 5280 section 3.3), and its
+        authority may be gone.
+        """
+        revoked_at = self._revocation.revoked_at(signer.facts)
+        if arrived_at is None:
+            return False
+        if revoked_at is None:
+            return signer.not_after < now
+        return arrived_at <= revoked_at + LEARNING_TIME
 
     def _has_successor(self, signer: Signer, presented: Sequence[bytes]) -> bool:
         """Whether the signer's certificate is revoked and another one of its key is presented."""
@@ -159,14 +205,15 @@ class SignerDirectory:
         """Says, after the commit, that these need not be stored again."""
         self._stored.update(signer.certificate for signer in signers)
 
-    def _verify(self, chain: list[bytes], identity: str) -> Signer:
-        verified = verify_chain(chain, self._roots, self._clock(), identity)
+    def _verify(self, chain: list[bytes], identity: str, at: datetime.datetime) -> Signer:
+        verified = verify_chain(chain, self._roots, at, identity)
         return Signer(
             verified.key_id,
             verified.identity,
             verified.public_key,
             chain[0],
             b"".join(chain[1:]),
+            verified.not_before,
             verified.not_after,
             facts_of_der(chain[0]),
         )
@@ -224,26 +271,3 @@ def split_der(joined: bytes) -> list[bytes]:
         parts.append(joined[:size])
         joined = joined[size:]
     return parts
-
-
-def _chain_of(key_id: bytes, presented: Sequence[bytes]) -> list[bytes]:
-    for position, certificate in enumerate(presented):
-        try:
-            if fingerprint(certificate) == key_id:
-                return _issued_in_turn(presented[position:])
-        except ValueError:
-            break
-    raise JukiError(
-        Reason.UNKNOWN_SIGNING_KEY, "no certificate of the signing key is known or presented"
-    )
-
-
-def _issued_in_turn(presented: Sequence[bytes]) -> list[bytes]:
-    """The first certificate and its issuers; chains of further keys may follow."""
-    chain = [presented[0]]
-    for certificate in presented[1:]:
-        issuer = x509.load_der_x509_certificate(chain[-1]).issuer
-        if x509.load_der_x509_certificate(certificate).subject != issuer:
-            break
-        chain.append(certificate)
-    return chain

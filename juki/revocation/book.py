@@ -8,7 +8,7 @@ restart.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -31,10 +31,10 @@ Clock = Callable[[], datetime]
 class RevocationBook:
     """The lists of one server; safe for many threads, and asking takes no lock."""
 
-    def __init__(self, engine: Engine | None, roots_der: Iterable[bytes], clock: Clock) -> None:
+    def __init__(self, engine: Engine | None, roots_der: Sequence[bytes], clock: Clock) -> None:
         """`engine` is a database whose schema has `juki.revocation.tables`; None keeps nothing."""
         self._engine = engine
-        self._roots = tuple(roots_der)
+        self._roots = roots_der
         self._clock = clock
         self._lists: Mapping[bytes, RevocationList] = {}
         self._unstored: dict[bytes, RevocationList] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Final
@@ -38,7 +38,7 @@ class Revocation:
         self,
         *,
         engine: Engine,
-        roots_der: list[bytes],
+        roots_der: Sequence[bytes],
         clock: Callable[[], datetime],
         registry: CollectorRegistry,
         custody: RevocationSource | None = None,

@@ -28,7 +28,10 @@ _LOG: Final = structlog.get_logger(__name__)
 
 
 class OwnList:
-    """Takes the list of the host's own issuing authority from custody as soon as it is signed."""
+    """Takes the lists of the host's own issuing authority from custody as soon as they are signed.
+
+    One for each generation of its key: those before the one in use certified what is still shown.
+    """
 
     def __init__(
         self,
@@ -41,16 +44,19 @@ class OwnList:
         self._book = book
         self._refused = refused
         self._last_failure: Reason | None = None
-        self._last: IssuedRevocationList | None = None
+        self._last: dict[str, IssuedRevocationList] = {}
         self._stopped = threading.Event()
 
     def take(self) -> None:
         """One look. Raises CUSTODY_UNAVAILABLE, or CRL_REFUSED where custody forgot something."""
-        issued = self._custody.revocation_list(ISSUING_AUTHORITY)
-        if issued != self._last:
-            signed = pb.SignedRevocationList(list=issued.list_der, certificates=issued.certificates)
-            self._book.accept(signed)
-            self._last = issued
+        for name in self._custody.generations(ISSUING_AUTHORITY).usable:
+            issued = self._custody.revocation_list(name)
+            if issued != self._last.get(name):
+                signed = pb.SignedRevocationList(
+                    list=issued.list_der, certificates=issued.certificates
+                )
+                self._book.accept(signed)
+                self._last[name] = issued
 
     def work(self) -> None:
         """A worker's round; custody that is away is asked again at once, not ever later."""

@@ -19,9 +19,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from juki.custody.verify import fingerprint, verify_chain, verify_signature
 from juki.domain.errors import JukiError, Reason
 from juki.store.root import RootState
@@ -108,14 +105,22 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointSigning:
-    """Who signs checkpoints."""
+class CheckpointKey:
+    """A key that signs checkpoints: one generation, so that its parts belong together."""
 
     sign: Callable[[bytes], bytes]
     """Raw signature of a SHA-256 digest."""
 
-    chain: Callable[[], list[bytes]]
-    """DER certificates of the key that signs now, leaf first."""
+    chain: Sequence[bytes]
+    """DER certificates, leaf first."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSigning:
+    """Who signs checkpoints."""
+
+    key: Callable[[], CheckpointKey]
+    """The key in use."""
 
     clock: Callable[[], int]
     """Microseconds since 1970-01-01 UTC."""
@@ -161,7 +166,8 @@ class CheckpointFile:
         """
         held = self.read()
         last = held[-1] if held else None
-        chain = signing.chain()
+        key = signing.key()
+        chain = key.chain
         key_id = fingerprint(chain[0]).hex()
         is_same_key = last is not None and last.key_id == key_id
         certificates = () if is_same_key else tuple(base64.b64encode(der).decode() for der in chain)
@@ -174,14 +180,7 @@ class CheckpointFile:
             key_id=key_id,
             certificates=certificates,
         )
-        signature = signing.sign(unsigned.digest())
-        leaf = x509.load_der_x509_certificate(chain[0]).public_key()
-        if not isinstance(leaf, ec.EllipticCurvePublicKey) or not verify_signature(
-            leaf, unsigned.digest(), signature
-        ):
-            # The key was rotated between the two questions: the next round asks again.
-            raise JukiError(Reason.CUSTODY_UNAVAILABLE, "the signature is not the certificate's")
-        signed = replace(unsigned, signature=signature.hex())
+        signed = replace(unsigned, signature=key.sign(unsigned.digest()).hex())
         try:
             self._write(signed.line(), keep=sum(len(line) for line in self._lines()))
         except OSError as error:
@@ -226,7 +225,7 @@ class CheckpointFile:
 
 
 def verify_checkpoints(
-    checkpoints: Sequence[Checkpoint], roots_der: list[bytes], identity: str
+    checkpoints: Sequence[Checkpoint], roots_der: Sequence[bytes], identity: str
 ) -> None:
     """Verifies every signature, each under a certificate that was in force at its time.
 

@@ -42,6 +42,8 @@ class CustodyRequest(_message.Message):
     HEALTH_FIELD_NUMBER: _builtins.int
     REVOKE_FIELD_NUMBER: _builtins.int
     REVOCATION_LIST_FIELD_NUMBER: _builtins.int
+    GENERATIONS_FIELD_NUMBER: _builtins.int
+    REWRAP_DATA_KEY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
     """Chosen by the caller, unique among its requests still unanswered on this connection."""
     @_builtins.property
@@ -88,6 +90,14 @@ class CustodyRequest(_message.Message):
     def revocation_list(self) -> Global___CustodyRevocationListRequest:
         """Read the issuing authority's newest revocation list."""
 
+    @_builtins.property
+    def generations(self) -> Global___CustodyGenerationsRequest:
+        """Which generations of a key there are."""
+
+    @_builtins.property
+    def rewrap_data_key(self) -> Global___CustodyRewrapDataKeyRequest:
+        """Wrap a data key anew under the newest generation."""
+
     def __init__(
         self,
         *,
@@ -103,12 +113,14 @@ class CustodyRequest(_message.Message):
         health: Global___CustodyHealthRequest | None = ...,
         revoke: Global___CustodyRevokeRequest | None = ...,
         revocation_list: Global___CustodyRevocationListRequest | None = ...,
+        generations: Global___CustodyGenerationsRequest | None = ...,
+        rewrap_data_key: Global___CustodyRewrapDataKeyRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "operation", b"operation", "random", b"random", "revocation_list", b"revocation_list", "revoke", b"revoke", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "generations", b"generations", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "operation", b"operation", "random", b"random", "revocation_list", b"revocation_list", "revoke", b"revoke", "rewrap_data_key", b"rewrap_data_key", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "operation", b"operation", "random", b"random", "request_id", b"request_id", "revocation_list", b"revocation_list", "revoke", b"revoke", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "generations", b"generations", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "operation", b"operation", "random", b"random", "request_id", b"request_id", "revocation_list", b"revocation_list", "revoke", b"revoke", "rewrap_data_key", b"rewrap_data_key", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["sign", "mac", "random", "new_data_key", "unwrap_data_key", "certificate_chain", "certify_server_leaf", "certify", "health", "revoke", "revocation_list"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["sign", "mac", "random", "new_data_key", "unwrap_data_key", "certificate_chain", "certify_server_leaf", "certify", "health", "revoke", "revocation_list", "generations", "rewrap_data_key"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -128,6 +140,7 @@ class CustodyResponse(_message.Message):
     CERTIFICATES_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
     REVOCATION_LIST_FIELD_NUMBER: _builtins.int
+    GENERATIONS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
     """The request_id of the request answered; 0 where a connection is refused as a whole."""
     @_builtins.property
@@ -158,6 +171,10 @@ class CustodyResponse(_message.Message):
     def revocation_list(self) -> Global___CustodyRevocationList:
         """A revocation list."""
 
+    @_builtins.property
+    def generations(self) -> Global___CustodyGenerations:
+        """The generations of a key."""
+
     def __init__(
         self,
         *,
@@ -169,12 +186,13 @@ class CustodyResponse(_message.Message):
         certificates: Global___CustodyCertificates | None = ...,
         health: Global___CustodyHealth | None = ...,
         revocation_list: Global___CustodyRevocationList | None = ...,
+        generations: Global___CustodyGenerations | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "data_key", b"data_key", "error", b"error", "health", b"health", "items", b"items", "result", b"result", "revocation_list", b"revocation_list", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "data_key", b"data_key", "error", b"error", "generations", b"generations", "health", b"health", "items", b"items", "result", b"result", "revocation_list", b"revocation_list", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "data_key", b"data_key", "error", b"error", "health", b"health", "items", b"items", "request_id", b"request_id", "result", b"result", "revocation_list", b"revocation_list", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "data_key", b"data_key", "error", b"error", "generations", b"generations", "health", b"health", "items", b"items", "request_id", b"request_id", "result", b"result", "revocation_list", b"revocation_list", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "items", "data_key", "value", "certificates", "health", "revocation_list"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "items", "data_key", "value", "certificates", "health", "revocation_list", "generations"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
@@ -291,7 +309,9 @@ class CustodyUnwrapDataKeyRequest(_message.Message):
     wrapping_key: _builtins.str
     """Label of the wrapping key."""
     wrapped: _builtins.bytes
-    """The wrapped key: 12-byte nonce, AES-256-GCM ciphertext, 16-byte tag."""
+    """The wrapped key: 12-byte nonce, AES-256-GCM ciphertext, 16-byte tag (60 bytes); before it the
+    wrapping key's generation (4 bytes, big-endian) from the second generation on.
+    """
     def __init__(
         self,
         *,
@@ -383,6 +403,58 @@ class CustodyCertifyRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CustodyCertifyRequest: _TypeAlias = CustodyCertifyRequest  # noqa: Y015
+
+@_typing.final
+class CustodyGenerationsRequest(_message.Message):
+    """Asks which generations of a key there are, for a caller that may use the key for anything.
+
+    Wherever a request names a key, its class alone ("signing") means the newest generation that is
+    ready, and the class with a number ("signing.2") means that one.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Class of the key."""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodyGenerationsRequest: _TypeAlias = CustodyGenerationsRequest  # noqa: Y015
+
+@_typing.final
+class CustodyRewrapDataKeyRequest(_message.Message):
+    """Unwraps a data key and wraps it anew under the newest generation, all inside custody."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRAPPING_KEY_FIELD_NUMBER: _builtins.int
+    WRAPPED_FIELD_NUMBER: _builtins.int
+    wrapping_key: _builtins.str
+    """Class of the wrapping key."""
+    wrapped: _builtins.bytes
+    """The wrapped key."""
+    def __init__(
+        self,
+        *,
+        wrapping_key: _builtins.str = ...,
+        wrapped: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["wrapped", b"wrapped", "wrapping_key", b"wrapping_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodyRewrapDataKeyRequest: _TypeAlias = CustodyRewrapDataKeyRequest  # noqa: Y015
 
 @_typing.final
 class CustodyHealthRequest(_message.Message):
@@ -598,6 +670,9 @@ class CustodyCertificates(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CERTIFICATES_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """The generation that was read, for example "signing.2"; only where a key's chain was asked for."""
     @_builtins.property
     def certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """X.509 certificates in DER, leaf first, without the root."""
@@ -606,14 +681,49 @@ class CustodyCertificates(_message.Message):
         self,
         *,
         certificates: _abc.Iterable[_builtins.bytes] | None = ...,
+        key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "key", b"key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CustodyCertificates: _TypeAlias = CustodyCertificates  # noqa: Y015
+
+@_typing.final
+class CustodyGenerations(_message.Message):
+    """The generations of a key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURRENT_FIELD_NUMBER: _builtins.int
+    USABLE_FIELD_NUMBER: _builtins.int
+    CERTIFIED_FIELD_NUMBER: _builtins.int
+    current: _builtins.str
+    """Name of the generation in use, for example "signing.2"."""
+    @_builtins.property
+    def usable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of all that can still be used, the oldest first."""
+
+    @_builtins.property
+    def certified(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of those that have certificates, the oldest first; keys destroyed since among them."""
+
+    def __init__(
+        self,
+        *,
+        current: _builtins.str = ...,
+        usable: _abc.Iterable[_builtins.str] | None = ...,
+        certified: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certified", b"certified", "current", b"current", "usable", b"usable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodyGenerations: _TypeAlias = CustodyGenerations  # noqa: Y015
 
 @_typing.final
 class CustodyHealth(_message.Message):

@@ -51,6 +51,7 @@ class Setting:
         *signed: notification_pb2.SignedNotification,
         received_at: datetime.datetime | None = None,
         receipts_of: str = HERE,
+        vouching: list[bytes] | None = None,
     ) -> Reason | int:
         """How many the nation took, or why none; with the prefecture's receipt if one is given."""
         request = intake_pb2.SubmitNotificationsRequest(
@@ -71,7 +72,7 @@ class Setting:
             )
             receipt.received_at.FromDatetime(received_at)
             data = receipt.SerializeToString()
-            chain = custody.certificate_chain(SIGNING)
+            chain = vouching or custody.certificate_chain(SIGNING)
             request.certificates.extend(chain)
             request.receipts.add(
                 receipt=data,
@@ -159,3 +160,57 @@ def test_the_stream_goes_on_under_the_successors_key(setting: Setting) -> None:
 def test_a_list_past_its_time_lets_no_evidence_in(setting: Setting) -> None:
     setting.clock.advance(hours=25)
     assert setting.submit(setting.birth()) is Reason.CRL_STALE
+
+
+def years_later(setting: Setting) -> list[bytes]:
+    """All certificates have ended and the nation lost everything; the prefecture's new chain."""
+    setting.clock.advance(days=3 * 365 + 2)
+    setting.book.accept(setting.desk.current())
+    setting.nation = Nation(
+        setting.nation.engine,
+        setting.hosts,
+        custody=setting.nation.custody,
+        revocation=setting.book,
+        clock=setting.clock,
+    )
+    yesterday = setting.clock.now - datetime.timedelta(days=1)
+    return setting.hosts.custody(PREFECTURE).renewed_chain(SIGNING, lambda: yesterday)
+
+
+def test_evidence_under_a_certificate_that_has_ended_is_taken_in_by_its_time_of_arrival(
+    setting: Setting,
+) -> None:
+    first, second = setting.birth(), setting.birth()
+    arrived = setting.clock.now
+    prefecture = years_later(setting)
+    assert setting.submit(first) is Reason.UNKNOWN_SIGNING_KEY
+    assert setting.submit(first, received_at=arrived) is Reason.UNKNOWN_SIGNING_KEY
+    assert setting.submit(first, received_at=arrived, vouching=prefecture) == 1
+    assert setting.submit(second, received_at=arrived, vouching=prefecture) == 1
+
+
+def test_what_arrived_after_the_end_of_its_certificate_is_never_taken_in(
+    setting: Setting,
+) -> None:
+    first, second = setting.birth(), setting.birth()
+    arrived = setting.clock.now
+    prefecture = years_later(setting)
+    late = setting.clock.now - datetime.timedelta(hours=1)
+    assert setting.submit(first, received_at=late, vouching=prefecture) is (
+        Reason.UNKNOWN_SIGNING_KEY
+    )
+    assert setting.submit(first, received_at=arrived, vouching=prefecture) == 1
+    assert setting.submit(second, received_at=late, vouching=prefecture) is (
+        Reason.UNKNOWN_SIGNING_KEY
+    )
+    assert setting.submit(second) is Reason.UNKNOWN_SIGNING_KEY
+
+
+def test_a_revocation_is_not_forgotten_when_the_certificate_has_ended(setting: Setting) -> None:
+    waiting = setting.birth()
+    setting.revoke_gateway()
+    learnt = setting.clock.now + LEARNING_TIME + datetime.timedelta(seconds=2)
+    prefecture = years_later(setting)
+    assert setting.submit(waiting, received_at=learnt, vouching=prefecture) is (
+        Reason.SIGNER_REVOKED
+    )

@@ -67,7 +67,7 @@ def notifications(core: GatewayCore) -> list[notification_pb2.Notification]:
 
 
 def assert_stream_is_whole(core: GatewayCore) -> None:
-    certificate = x509.load_der_x509_certificate(core.custody.certificate_chain("signing")[0])
+    certificate = x509.load_der_x509_certificate(core.custody.certified_key("signing").chain[0])
     key = certificate.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     key_id = hashlib.sha256(

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
-from juki.audit.head import HeadSigning
+from juki.audit.head import HeadKey, HeadSigning
 from juki.audit.port import AuditRecord
 from juki.domain.legal_basis import AffairReference, Field, SearchKey
 from juki.domain.outcome import Outcome
@@ -54,4 +54,6 @@ def head_signing(head_key: ec.EllipticCurvePrivateKey) -> HeadSigning:
         r, s = decode_dss_signature(head_key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256()))))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
-    return HeadSigning(sign, "key-1", lambda: 1_793_000_000_000_000_000, interval_seconds=3600.0)
+    return HeadSigning(
+        lambda: HeadKey("key-1", sign), lambda: 1_793_000_000_000_000_000, interval_seconds=3600.0
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from juki.audit.encoding import decode, encode
-from juki.audit.head import HeadSigning, read_head
+from juki.audit.head import HeadKey, HeadSigning, read_head
 from juki.audit.log import FileAuditLog
 from juki.audit.port import AuditLog, AuditPosition, AuditRecord, AuditUnavailable
 from juki.audit.segment import GENESIS, MAX_RECORD_BYTES, read_frames, read_header, segments
@@ -270,9 +270,11 @@ def test_the_head_is_written_while_the_log_is_in_use(
             raise JukiError(Reason.CUSTODY_UNAVAILABLE, "custody is being restarted")
         if len(calls) == 3:
             signed.set()
-        return head_signing.sign(digest)
+        return head_signing.key().sign(digest)
 
-    signing = HeadSigning(sign, "key-1", head_signing.clock, interval_seconds=0.005)
+    signing = HeadSigning(
+        lambda: HeadKey("key-1", sign), head_signing.clock, interval_seconds=0.005
+    )
     with FileAuditLog(tmp_path, head_signing=signing) as log:
         log.append(record())
         assert signed.wait(60), "the failed second attempt was not repeated"
@@ -288,5 +290,7 @@ def test_a_log_whose_head_cannot_be_signed_does_not_start(
         raise JukiError(Reason.CUSTODY_UNAVAILABLE, "no custody")
 
     with pytest.raises(JukiError, match="CUSTODY_UNAVAILABLE"):
-        FileAuditLog(tmp_path, head_signing=HeadSigning(sign, "k", head_signing.clock))
+        FileAuditLog(
+            tmp_path, head_signing=HeadSigning(lambda: HeadKey("k", sign), head_signing.clock)
+        )
     FileAuditLog(tmp_path).close()
