@@ -98,7 +98,7 @@ class Authority:
             .public_key(public_key)
             .not_valid_before(begin)
             .add_extension(x509.BasicConstraints(is_authority, profile.path_length), critical=True)
-            .add_extension(_key_usage(is_authority=is_authority), critical=True)
+            .add_extension(_key_usage(profile), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         )
         if profile.extended_key_usage is not None:
@@ -209,13 +209,14 @@ def _add_names(
     return builder.add_extension(x509.SubjectAlternativeName(general), critical=False)
 
 
-def _key_usage(*, is_authority: bool) -> x509.KeyUsage:
+def _key_usage(profile: Profile) -> x509.KeyUsage:
+    is_authority = profile.path_length is not None
     return x509.KeyUsage(
-        digital_signature=not is_authority,
+        digital_signature=not is_authority and not profile.agrees_on_keys,
         content_commitment=False,
         key_encipherment=False,
         data_encipherment=False,
-        key_agreement=False,
+        key_agreement=profile.agrees_on_keys,
         key_cert_sign=is_authority,
         crl_sign=is_authority,
         encipher_only=False,

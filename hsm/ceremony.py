@@ -66,7 +66,7 @@ class Ceremony:
                 due.append(f"{host.name}: token and keys")
             due += [
                 f"{host.name}: certificate of {label}"
-                for label in host.signing_labels()
+                for label in host.certified_labels()
                 if self.is_due(host, label)
             ]
         if is_unfinished(ceremony_files(plan.directory).transcripts):
@@ -177,8 +177,11 @@ class _Steps:
             for label in host.mac_labels():
                 token.generate_mac_key(label)
                 self._transcript.say("key made", host=host.name, key=label, kind="HMAC-SHA256")
-            for label in host.signing_labels():
-                token.generate_signing_key(label)
+            for label in host.certified_labels():
+                if label in host.agreement_labels():
+                    token.generate_agreement_key(label)
+                else:
+                    token.generate_signing_key(label)
                 self._public_keys[host.name, label] = token.public_key(label)
                 self._say_key(host.name, label, token.public_key(label))
         files.certificates.mkdir()
@@ -207,7 +210,7 @@ class _Steps:
         wanted = [
             (host, label)
             for host in hosts
-            for label in host.signing_labels()
+            for label in host.certified_labels()
             if label in CERTIFIABLE and self._ceremony.is_due(host, label)
         ]
         if not wanted:

@@ -72,7 +72,7 @@ def init(
         raise typer.Exit(1) from None
     table = Table("host", "identity", "keys")
     for host in made.hosts():
-        labels = (*host.signing_labels(), *host.wrapping_labels(), *host.mac_labels())
+        labels = (*host.certified_labels(), *host.wrapping_labels(), *host.mac_labels())
         table.add_row(host.name, host.identity, ", ".join(labels))
     console.print(table)
     console.print(f"Take {directory / 'root'} off this machine and keep it offline.")

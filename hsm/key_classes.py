@@ -42,7 +42,7 @@ def key_classes(plan: ProvisioningPlan) -> tuple[KeyClass, ...]:
     uses: dict[str, set[tuple[str, str]]] = {ROOT_LABEL: set()}
     for host in plan.hosts():
         for kind, labels in (
-            ("P-256", host.signing_labels()),
+            ("P-256", host.certified_labels()),
             ("AES-256", host.wrapping_labels()),
             ("HMAC-SHA256", host.mac_labels()),
         ):

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from pkcs11.exceptions import PKCS11Error
 
 from hsm.authority import Authority, Issuer, Names, names_for, names_of, public_key_of, subject_of
+from hsm.hpke import open_sealed, sealed_message
 from hsm.permissions import TOKEN, Operation, Permissions
 from hsm.profiles import CERTIFIABLE, SERVER_LEAF
 from hsm.token import TOKEN_LOST, Token
@@ -31,6 +32,7 @@ _KEY_FIELDS = {
     Operation.RANDOM: None,
     Operation.NEW_DATA_KEY: "wrapping_key",
     Operation.UNWRAP_DATA_KEY: "wrapping_key",
+    Operation.OPEN: "key",
     Operation.CERTIFICATE_CHAIN: "key",
     Operation.CERTIFY_SERVER_LEAF: "issuer_key",
     Operation.CERTIFY: "issuer_key",
@@ -77,6 +79,7 @@ class Operations:
             Operation.RANDOM: self._random,
             Operation.NEW_DATA_KEY: self._new_data_key,
             Operation.UNWRAP_DATA_KEY: self._unwrap_data_key,
+            Operation.OPEN: self._open,
             Operation.CERTIFICATE_CHAIN: self._certificate_chain,
             Operation.CERTIFY_SERVER_LEAF: self._certify_server_leaf,
             Operation.CERTIFY: self._certify,
@@ -141,6 +144,15 @@ class Operations:
 
     def _unwrap_data_key(self, asked: pb.CustodyUnwrapDataKeyRequest) -> pb.CustodyResponse:
         return _value(self._token.unwrap_data_key(asked.wrapping_key, asked.wrapped))
+
+    def _open(self, asked: pb.CustodyOpenRequest) -> pb.CustodyResponse:
+        return _value(
+            open_sealed(
+                sealed_message(asked),
+                self._token.public_key(asked.key),
+                lambda point: self._token.agreed_secret(asked.key, point),
+            )
+        )
 
     def _certificate_chain(self, asked: pb.CustodyCertificateChainRequest) -> pb.CustodyResponse:
         return _certificates(self._chain(asked.key))

@@ -8,6 +8,7 @@ from pathlib import Path
 from hsm.authority import Names
 from hsm.permissions import TOKEN, Operation
 from juki.custody.port import (
+    EXCHANGE,
     INDIVIDUAL_NUMBER,
     ISSUING_AUTHORITY,
     SERVER_ISSUER,
@@ -38,6 +39,7 @@ _SERVER_GRANTS: Grants = (
     (SERVER_ISSUER, (Operation.CERTIFY_SERVER_LEAF, Operation.CERTIFICATE_CHAIN)),
     (WRAPPING, (Operation.NEW_DATA_KEY, Operation.UNWRAP_DATA_KEY)),
 )
+_EXCHANGE_GRANTS: Grants = ((EXCHANGE, (Operation.OPEN, Operation.CERTIFICATE_CHAIN)),)
 _AUTHORITY_GRANTS: Grants = (
     (ISSUING_AUTHORITY, (Operation.CERTIFY, Operation.CERTIFICATE_CHAIN)),
     (TOKEN, (Operation.HEALTH,)),
@@ -60,13 +62,23 @@ class Host:
     """What its issuing authority may name; None where it has none."""
     converts_individual_numbers: bool = False
     """Whether it holds the key of the conversion (the nation only)."""
+    receives_sealed: bool = False
+    """Whether others seal messages to it that no host between may read (municipalities only)."""
 
     def signing_labels(self) -> tuple[str, ...]:
-        """Labels of its P-256 keys."""
+        """Labels of its P-256 keys that sign."""
         labels: tuple[str, ...] = (TLS_CLIENT,)
         if self.dns:
             labels += (SIGNING, SERVER_ISSUER)
         return labels + ((ISSUING_AUTHORITY,) if self.issuing_names else ())
+
+    def agreement_labels(self) -> tuple[str, ...]:
+        """Labels of its P-256 keys that agree on secrets and never sign."""
+        return (EXCHANGE,) if self.receives_sealed else ()
+
+    def certified_labels(self) -> tuple[str, ...]:
+        """Labels of its keys that have certificates."""
+        return self.signing_labels() + self.agreement_labels()
 
     def wrapping_labels(self) -> tuple[str, ...]:
         """Labels of its AES-256 keys."""
@@ -81,6 +93,8 @@ class Host:
         grants = _SERVER_GRANTS if self.dns else _CLIENT_GRANTS
         if self.converts_individual_numbers:
             grants += ((INDIVIDUAL_NUMBER, (Operation.MAC,)),)
+        if self.receives_sealed:
+            grants += _EXCHANGE_GRANTS
         sockets = {SERVER_SOCKET: grants}
         if self.issuing_names:
             sockets[AUTHORITY_SOCKET] = _AUTHORITY_GRANTS
@@ -160,6 +174,7 @@ def _prefecture_hosts(trust_domain: str, prefecture: Prefecture) -> tuple[Host, 
     hosts = [server]
     for code in prefecture.municipalities:
         identity = f"spiffe://{domain}/cs/{code}"
-        hosts.append(Host(f"cs-{code}", identity, issuer=name, dns=(f"cs-{code}.{domain}",)))
+        dns = (f"cs-{code}.{domain}",)
+        hosts.append(Host(f"cs-{code}", identity, issuer=name, dns=dns, receives_sealed=True))
         hosts.append(Host(f"cs-{code}-register", f"{identity}/register", issuer=name))
     return tuple(hosts)

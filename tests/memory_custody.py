@@ -13,12 +13,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from hsm.authority import Authority, Issuer, Names, names_for, public_key_of, subject_of
 from hsm.plan import Host
 from hsm.profiles import CERTIFIABLE, ISSUING, ROOT, SERVER_LEAF
 from juki.custody.port import (
     DIGEST_BYTES,
+    EXCHANGE,
     INDIVIDUAL_NUMBER,
     ISSUING_AUTHORITY,
     SERVER_ISSUER,
@@ -26,6 +28,7 @@ from juki.custody.port import (
     WRAPPING,
     CustodyHealth,
     DataKey,
+    SealedMessage,
 )
 from juki.domain.errors import JukiError, Reason
 
@@ -62,7 +65,7 @@ class MemoryCustody:
         self._authority = network.authority
         self._host = host
         self._keys = {
-            label: ec.generate_private_key(ec.SECP256R1()) for label in host.signing_labels()
+            label: ec.generate_private_key(ec.SECP256R1()) for label in host.certified_labels()
         }
         self._secrets = {
             label: secrets.token_bytes(32) for label in host.wrapping_labels() + host.mac_labels()
@@ -90,7 +93,7 @@ class MemoryCustody:
 
     def sign(self, key: str, digests: Sequence[bytes]) -> list[bytes]:
         """See `Custody.sign`."""
-        if key not in self._keys or key in (SERVER_ISSUER, ISSUING_AUTHORITY):
+        if key not in self._keys or key in (SERVER_ISSUER, ISSUING_AUTHORITY, EXCHANGE):
             raise _not_permitted()
         return [self._raw(key, digest) for digest in digests]
 
@@ -120,6 +123,17 @@ class MemoryCustody:
             return key.decrypt(wrapped[:12], wrapped[12:], None)
         except InvalidTag:
             raise JukiError(Reason.TAMPERING_DETECTED, "a data key of another token") from None
+
+    def open_sealed(self, key: str, message: SealedMessage) -> bytes:
+        """See `Custody.open_sealed`; AES-256-GCM without associated data only."""
+        if key != EXCHANGE or key not in self._keys:
+            raise _not_permitted()
+        suite = Suite(KEM.P256, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+        sealed = message.encapsulated_key + message.ciphertext
+        try:
+            return bytes(suite.decrypt(sealed, self._keys[key], message.info))
+        except (InvalidTag, ValueError):
+            raise JukiError(Reason.TAMPERING_DETECTED, "a sealed message does not open") from None
 
     def certificate_chain(self, key: str) -> list[bytes]:
         """See `Custody.certificate_chain`."""

@@ -12,7 +12,7 @@ from types import TracebackType
 from google.protobuf.message import DecodeError
 
 from juki.custody.framing import LENGTH, MAXIMUM_FRAME_BYTES, frame
-from juki.custody.port import MAXIMUM_ITEMS, CustodyHealth, DataKey
+from juki.custody.port import MAXIMUM_ITEMS, CustodyHealth, DataKey, SealedMessage
 from juki.domain.errors import JukiError, Reason
 from juki.v1 import custody_pb2 as pb
 
@@ -124,6 +124,18 @@ class CustodyClient:
         """See `Custody.unwrap_data_key`."""
         asked = pb.CustodyUnwrapDataKeyRequest(wrapping_key=wrapping_key, wrapped=wrapped)
         return self._call(pb.CustodyRequest(unwrap_data_key=asked)).value.value
+
+    def open_sealed(self, key: str, message: SealedMessage) -> bytes:
+        """See `Custody.open_sealed`."""
+        asked = pb.CustodyOpenRequest(
+            key=key,
+            aead=int(message.aead),
+            encapsulated_key=message.encapsulated_key,
+            ciphertext=message.ciphertext,
+            info=message.info,
+            associated_data=message.associated_data,
+        )
+        return self._call(pb.CustodyRequest(open=asked)).value.value
 
     def certificate_chain(self, key: str) -> list[bytes]:
         """See `Custody.certificate_chain`."""

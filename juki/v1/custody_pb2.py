@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15juki/v1/custody.proto\x12\x07juki.v1\"\xa9\x04\n\x0e\x43ustodyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12+\n\x04sign\x18\x02 \x01(\x0b\x32\x1b.juki.v1.CustodySignRequestH\x00\x12)\n\x03mac\x18\x03 \x01(\x0b\x32\x1a.juki.v1.CustodyMacRequestH\x00\x12/\n\x06random\x18\x04 \x01(\x0b\x32\x1d.juki.v1.CustodyRandomRequestH\x00\x12\x39\n\x0cnew_data_key\x18\x05 \x01(\x0b\x32!.juki.v1.CustodyNewDataKeyRequestH\x00\x12?\n\x0funwrap_data_key\x18\x06 \x01(\x0b\x32$.juki.v1.CustodyUnwrapDataKeyRequestH\x00\x12\x44\n\x11\x63\x65rtificate_chain\x18\x07 \x01(\x0b\x32\'.juki.v1.CustodyCertificateChainRequestH\x00\x12G\n\x13\x63\x65rtify_server_leaf\x18\x08 \x01(\x0b\x32(.juki.v1.CustodyCertifyServerLeafRequestH\x00\x12\x31\n\x07\x63\x65rtify\x18\t \x01(\x0b\x32\x1e.juki.v1.CustodyCertifyRequestH\x00\x12/\n\x06health\x18\n \x01(\x0b\x32\x1d.juki.v1.CustodyHealthRequestH\x00\x42\x0b\n\toperation\"\xb4\x02\n\x0f\x43ustodyResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12&\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.juki.v1.CustodyErrorH\x00\x12&\n\x05items\x18\x03 \x01(\x0b\x32\x15.juki.v1.CustodyItemsH\x00\x12+\n\x08\x64\x61ta_key\x18\x04 \x01(\x0b\x32\x17.juki.v1.CustodyDataKeyH\x00\x12&\n\x05value\x18\x05 \x01(\x0b\x32\x15.juki.v1.CustodyValueH\x00\x12\x34\n\x0c\x63\x65rtificates\x18\x06 \x01(\x0b\x32\x1c.juki.v1.CustodyCertificatesH\x00\x12(\n\x06health\x18\x07 \x01(\x0b\x32\x16.juki.v1.CustodyHealthH\x00\x42\x08\n\x06result\"2\n\x12\x43ustodySignRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0f\n\x07\x64igests\x18\x02 \x03(\x0c\"2\n\x11\x43ustodyMacRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08messages\x18\x02 \x03(\x0c\"&\n\x14\x43ustodyRandomRequest\x12\x0e\n\x06length\x18\x01 \x01(\r\"0\n\x18\x43ustodyNewDataKeyRequest\x12\x14\n\x0cwrapping_key\x18\x01 \x01(\t\"D\n\x1b\x43ustodyUnwrapDataKeyRequest\x12\x14\n\x0cwrapping_key\x18\x01 \x01(\t\x12\x0f\n\x07wrapped\x18\x02 \x01(\x0c\"-\n\x1e\x43ustodyCertificateChainRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"N\n\x1f\x43ustodyCertifyServerLeafRequest\x12\x12\n\nissuer_key\x18\x01 \x01(\t\x12\x17\n\x0fsigning_request\x18\x02 \x01(\x0c\"U\n\x15\x43ustodyCertifyRequest\x12\x12\n\nissuer_key\x18\x01 \x01(\t\x12\x17\n\x0fsigning_request\x18\x02 \x01(\x0c\x12\x0f\n\x07profile\x18\x03 \x01(\t\"\x16\n\x14\x43ustodyHealthRequest\"/\n\x0c\x43ustodyError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x1d\n\x0c\x43ustodyItems\x12\r\n\x05items\x18\x01 \x03(\x0c\"4\n\x0e\x43ustodyDataKey\x12\x11\n\tplaintext\x18\x01 \x01(\x0c\x12\x0f\n\x07wrapped\x18\x02 \x01(\x0c\"\x1d\n\x0c\x43ustodyValue\x12\r\n\x05value\x18\x01 \x01(\x0c\"+\n\x13\x43ustodyCertificates\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\"\x89\x01\n\rCustodyHealth\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x19\n\x11sign_microseconds\x18\x02 \x01(\r\x12\x13\n\x0btoken_label\x18\x03 \x01(\t\x12\x14\n\x0cmanufacturer\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x16\n\x0euptime_seconds\x18\x06 \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15juki/v1/custody.proto\x12\x07juki.v1\"\xd6\x04\n\x0e\x43ustodyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12+\n\x04sign\x18\x02 \x01(\x0b\x32\x1b.juki.v1.CustodySignRequestH\x00\x12)\n\x03mac\x18\x03 \x01(\x0b\x32\x1a.juki.v1.CustodyMacRequestH\x00\x12/\n\x06random\x18\x04 \x01(\x0b\x32\x1d.juki.v1.CustodyRandomRequestH\x00\x12\x39\n\x0cnew_data_key\x18\x05 \x01(\x0b\x32!.juki.v1.CustodyNewDataKeyRequestH\x00\x12?\n\x0funwrap_data_key\x18\x06 \x01(\x0b\x32$.juki.v1.CustodyUnwrapDataKeyRequestH\x00\x12\x44\n\x11\x63\x65rtificate_chain\x18\x07 \x01(\x0b\x32\'.juki.v1.CustodyCertificateChainRequestH\x00\x12G\n\x13\x63\x65rtify_server_leaf\x18\x08 \x01(\x0b\x32(.juki.v1.CustodyCertifyServerLeafRequestH\x00\x12\x31\n\x07\x63\x65rtify\x18\t \x01(\x0b\x32\x1e.juki.v1.CustodyCertifyRequestH\x00\x12/\n\x06health\x18\n \x01(\x0b\x32\x1d.juki.v1.CustodyHealthRequestH\x00\x12+\n\x04open\x18\x0f \x01(\x0b\x32\x1b.juki.v1.CustodyOpenRequestH\x00\x42\x0b\n\toperation\"\xb4\x02\n\x0f\x43ustodyResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12&\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.juki.v1.CustodyErrorH\x00\x12&\n\x05items\x18\x03 \x01(\x0b\x32\x15.juki.v1.CustodyItemsH\x00\x12+\n\x08\x64\x61ta_key\x18\x04 \x01(\x0b\x32\x17.juki.v1.CustodyDataKeyH\x00\x12&\n\x05value\x18\x05 \x01(\x0b\x32\x15.juki.v1.CustodyValueH\x00\x12\x34\n\x0c\x63\x65rtificates\x18\x06 \x01(\x0b\x32\x1c.juki.v1.CustodyCertificatesH\x00\x12(\n\x06health\x18\x07 \x01(\x0b\x32\x16.juki.v1.CustodyHealthH\x00\x42\x08\n\x06result\"2\n\x12\x43ustodySignRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0f\n\x07\x64igests\x18\x02 \x03(\x0c\"2\n\x11\x43ustodyMacRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08messages\x18\x02 \x03(\x0c\"&\n\x14\x43ustodyRandomRequest\x12\x0e\n\x06length\x18\x01 \x01(\r\"0\n\x18\x43ustodyNewDataKeyRequest\x12\x14\n\x0cwrapping_key\x18\x01 \x01(\t\"D\n\x1b\x43ustodyUnwrapDataKeyRequest\x12\x14\n\x0cwrapping_key\x18\x01 \x01(\t\x12\x0f\n\x07wrapped\x18\x02 \x01(\x0c\"\x84\x01\n\x12\x43ustodyOpenRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04\x61\x65\x61\x64\x18\x02 \x01(\r\x12\x18\n\x10\x65ncapsulated_key\x18\x03 \x01(\x0c\x12\x12\n\nciphertext\x18\x04 \x01(\x0c\x12\x0c\n\x04info\x18\x05 \x01(\x0c\x12\x17\n\x0f\x61ssociated_data\x18\x06 \x01(\x0c\"-\n\x1e\x43ustodyCertificateChainRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"N\n\x1f\x43ustodyCertifyServerLeafRequest\x12\x12\n\nissuer_key\x18\x01 \x01(\t\x12\x17\n\x0fsigning_request\x18\x02 \x01(\x0c\"U\n\x15\x43ustodyCertifyRequest\x12\x12\n\nissuer_key\x18\x01 \x01(\t\x12\x17\n\x0fsigning_request\x18\x02 \x01(\x0c\x12\x0f\n\x07profile\x18\x03 \x01(\t\"\x16\n\x14\x43ustodyHealthRequest\"/\n\x0c\x43ustodyError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\x1d\n\x0c\x43ustodyItems\x12\r\n\x05items\x18\x01 \x03(\x0c\"4\n\x0e\x43ustodyDataKey\x12\x11\n\tplaintext\x18\x01 \x01(\x0c\x12\x0f\n\x07wrapped\x18\x02 \x01(\x0c\"\x1d\n\x0c\x43ustodyValue\x12\r\n\x05value\x18\x01 \x01(\x0c\"+\n\x13\x43ustodyCertificates\x12\x14\n\x0c\x63\x65rtificates\x18\x01 \x03(\x0c\"\x89\x01\n\rCustodyHealth\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x19\n\x11sign_microseconds\x18\x02 \x01(\r\x12\x13\n\x0btoken_label\x18\x03 \x01(\t\x12\x14\n\x0cmanufacturer\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x16\n\x0euptime_seconds\x18\x06 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,37 +32,39 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'juki.v1.custody_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CUSTODYREQUEST']._serialized_start=35
-  _globals['_CUSTODYREQUEST']._serialized_end=588
-  _globals['_CUSTODYRESPONSE']._serialized_start=591
-  _globals['_CUSTODYRESPONSE']._serialized_end=899
-  _globals['_CUSTODYSIGNREQUEST']._serialized_start=901
-  _globals['_CUSTODYSIGNREQUEST']._serialized_end=951
-  _globals['_CUSTODYMACREQUEST']._serialized_start=953
-  _globals['_CUSTODYMACREQUEST']._serialized_end=1003
-  _globals['_CUSTODYRANDOMREQUEST']._serialized_start=1005
-  _globals['_CUSTODYRANDOMREQUEST']._serialized_end=1043
-  _globals['_CUSTODYNEWDATAKEYREQUEST']._serialized_start=1045
-  _globals['_CUSTODYNEWDATAKEYREQUEST']._serialized_end=1093
-  _globals['_CUSTODYUNWRAPDATAKEYREQUEST']._serialized_start=1095
-  _globals['_CUSTODYUNWRAPDATAKEYREQUEST']._serialized_end=1163
-  _globals['_CUSTODYCERTIFICATECHAINREQUEST']._serialized_start=1165
-  _globals['_CUSTODYCERTIFICATECHAINREQUEST']._serialized_end=1210
-  _globals['_CUSTODYCERTIFYSERVERLEAFREQUEST']._serialized_start=1212
-  _globals['_CUSTODYCERTIFYSERVERLEAFREQUEST']._serialized_end=1290
-  _globals['_CUSTODYCERTIFYREQUEST']._serialized_start=1292
-  _globals['_CUSTODYCERTIFYREQUEST']._serialized_end=1377
-  _globals['_CUSTODYHEALTHREQUEST']._serialized_start=1379
-  _globals['_CUSTODYHEALTHREQUEST']._serialized_end=1401
-  _globals['_CUSTODYERROR']._serialized_start=1403
-  _globals['_CUSTODYERROR']._serialized_end=1450
-  _globals['_CUSTODYITEMS']._serialized_start=1452
-  _globals['_CUSTODYITEMS']._serialized_end=1481
-  _globals['_CUSTODYDATAKEY']._serialized_start=1483
-  _globals['_CUSTODYDATAKEY']._serialized_end=1535
-  _globals['_CUSTODYVALUE']._serialized_start=1537
-  _globals['_CUSTODYVALUE']._serialized_end=1566
-  _globals['_CUSTODYCERTIFICATES']._serialized_start=1568
-  _globals['_CUSTODYCERTIFICATES']._serialized_end=1611
-  _globals['_CUSTODYHEALTH']._serialized_start=1614
-  _globals['_CUSTODYHEALTH']._serialized_end=1751
+  _globals['_CUSTODYREQUEST']._serialized_end=633
+  _globals['_CUSTODYRESPONSE']._serialized_start=636
+  _globals['_CUSTODYRESPONSE']._serialized_end=944
+  _globals['_CUSTODYSIGNREQUEST']._serialized_start=946
+  _globals['_CUSTODYSIGNREQUEST']._serialized_end=996
+  _globals['_CUSTODYMACREQUEST']._serialized_start=998
+  _globals['_CUSTODYMACREQUEST']._serialized_end=1048
+  _globals['_CUSTODYRANDOMREQUEST']._serialized_start=1050
+  _globals['_CUSTODYRANDOMREQUEST']._serialized_end=1088
+  _globals['_CUSTODYNEWDATAKEYREQUEST']._serialized_start=1090
+  _globals['_CUSTODYNEWDATAKEYREQUEST']._serialized_end=1138
+  _globals['_CUSTODYUNWRAPDATAKEYREQUEST']._serialized_start=1140
+  _globals['_CUSTODYUNWRAPDATAKEYREQUEST']._serialized_end=1208
+  _globals['_CUSTODYOPENREQUEST']._serialized_start=1211
+  _globals['_CUSTODYOPENREQUEST']._serialized_end=1343
+  _globals['_CUSTODYCERTIFICATECHAINREQUEST']._serialized_start=1345
+  _globals['_CUSTODYCERTIFICATECHAINREQUEST']._serialized_end=1390
+  _globals['_CUSTODYCERTIFYSERVERLEAFREQUEST']._serialized_start=1392
+  _globals['_CUSTODYCERTIFYSERVERLEAFREQUEST']._serialized_end=1470
+  _globals['_CUSTODYCERTIFYREQUEST']._serialized_start=1472
+  _globals['_CUSTODYCERTIFYREQUEST']._serialized_end=1557
+  _globals['_CUSTODYHEALTHREQUEST']._serialized_start=1559
+  _globals['_CUSTODYHEALTHREQUEST']._serialized_end=1581
+  _globals['_CUSTODYERROR']._serialized_start=1583
+  _globals['_CUSTODYERROR']._serialized_end=1630
+  _globals['_CUSTODYITEMS']._serialized_start=1632
+  _globals['_CUSTODYITEMS']._serialized_end=1661
+  _globals['_CUSTODYDATAKEY']._serialized_start=1663
+  _globals['_CUSTODYDATAKEY']._serialized_end=1715
+  _globals['_CUSTODYVALUE']._serialized_start=1717
+  _globals['_CUSTODYVALUE']._serialized_end=1746
+  _globals['_CUSTODYCERTIFICATES']._serialized_start=1748
+  _globals['_CUSTODYCERTIFICATES']._serialized_end=1791
+  _globals['_CUSTODYHEALTH']._serialized_start=1794
+  _globals['_CUSTODYHEALTH']._serialized_end=1931
 # @@protoc_insertion_point(module_scope)

@@ -68,7 +68,9 @@ def test_the_memory_of_a_hardened_process_is_closed_to_others_of_its_user() -> N
     assert said.stdout.split() == ["True", "False"]
 
 
-@pytest.mark.parametrize("label", ["tls-client", "signing", "server-issuer", "wrapping"])
+@pytest.mark.parametrize(
+    "label", ["tls-client", "signing", "server-issuer", "exchange", "wrapping"]
+)
 def test_no_way_gets_a_private_or_secret_key_out(
     trust_domain: TrustDomain, own_host: HostFiles, label: str
 ) -> None:
