@@ -1,0 +1,168 @@
+"""Custody against its peers, in one run: a bare PKCS#11 loop, and TLS keys in memory.
+
+Signatures: four client processes sign through one custody process, against one process that loops
+over the same key with python-pkcs11. Handshakes: a grpcio client whose key signs in the token,
+against the same client with a key in memory, once called back for each signature as the token's is,
+once left to grpcio. Rounds alternate; medians count.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from bench.handshakes import HandshakeTimes, client_credentials, measure_client_handshakes
+from bench.machine import Machine
+from bench.ordered import OrderedWorker, ordered_worker
+from hsm.host_files import host_files, root_file
+from hsm.plan import AUTHORITY_SOCKET, SERVER_SOCKET, ProvisioningPlan
+from hsm.provision import provision
+from juki.custody.client import CustodyClient
+from juki.localnet.process import ManagedProcess
+
+CLIENTS: Final = 4
+BATCHES: Final = (1, 8, 32, 256)
+"""Digests a call."""
+_AGENCY: Final = "bench"
+_SERVER: Final = "server.national.juki.example"
+
+
+@dataclass(frozen=True, slots=True)
+class CustodyFigures:
+    """What was measured; lists have one value a round."""
+
+    machine: Machine
+    bare_per_second: list[float] = field(default_factory=list)
+    per_second: dict[int, list[float]] = field(default_factory=dict)
+    """Signatures a second of all clients together, by digests a call."""
+    handshakes: HandshakeTimes = field(default_factory=lambda: HandshakeTimes({}))
+
+    def ratio(self, batch: int) -> float:
+        """Through custody to the bare loop: the median of the rounds' own ratios."""
+        pairs = zip(self.per_second[batch], self.bare_per_second, strict=True)
+        return median(ours / bare for ours, bare in pairs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "clients": CLIENTS,
+            "rounds": len(self.bare_per_second),
+            "bare_signatures_per_second": round(median(self.bare_per_second)),
+            "signatures_per_second": {
+                str(batch): round(median(rates)) for batch, rates in self.per_second.items()
+            },
+            "ratio_to_bare": {str(batch): round(self.ratio(batch), 3) for batch in BATCHES},
+            "grpcio_client_handshake": self.handshakes.as_dict(),
+            "machine": self.machine.as_dict(),
+        }
+
+
+def measure_custody(
+    *,
+    rounds: int,
+    seconds: float,
+    handshakes: int,
+    progress: Callable[[str], None] = lambda _: None,
+) -> CustodyFigures:
+    """Provisions, starts everything, measures, and leaves nothing behind.
+
+    `seconds` is the length of one measurement; each round has one for every batch size and one of
+    the bare loop. Raises JukiError where a part does not start.
+    """
+    figures = CustodyFigures(Machine.this())
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="juki-bench-")))
+        progress("keys and certificates are made in the tokens")
+        plan = ProvisioningPlan(directory, (), (_AGENCY,))
+        provision(plan)
+        for host in ("national", f"agency-{_AGENCY}"):
+            configuration = host_files(directory, host).configuration
+            _start(stack, directory, host, "hsm", configuration)
+        _measure_signatures(figures, plan, rounds, seconds, progress)
+        progress("handshakes, key in the token and key in memory in turns")
+        figures.handshakes.seconds.update(_handshakes(stack, directory, handshakes).seconds)
+    return figures
+
+
+def _measure_signatures(
+    figures: CustodyFigures,
+    plan: ProvisioningPlan,
+    rounds: int,
+    seconds: float,
+    progress: Callable[[str], None],
+) -> None:
+    files = host_files(plan.directory, "national")
+    token = files.token(plan.module, "national")
+    figures.per_second.update({batch: [] for batch in BATCHES})
+    with ExitStack() as workers:
+        clients = [
+            workers.enter_context(
+                ordered_worker("bench.signing_worker", socket=str(files.socket(SERVER_SOCKET)))
+            )
+            for _ in range(CLIENTS)
+        ]
+        bare = workers.enter_context(
+            ordered_worker(
+                "bench.signing_worker",
+                module=str(token.module),
+                label=token.label,
+                pin_file=str(token.pin_file),
+                softhsm_configuration=str(token.softhsm_configuration),
+            )
+        )
+        for number in range(1, rounds + 1):
+            progress(f"round {number} of {rounds}: the bare loop")
+            figures.bare_per_second.append(_rate([bare], 256, seconds))
+            for batch in BATCHES:
+                progress(f"round {number} of {rounds}: {CLIENTS} clients, {batch} digests a call")
+                figures.per_second[batch].append(_rate(clients, batch, seconds))
+
+
+def _rate(workers: list[OrderedWorker], batch: int, seconds: float) -> float:
+    """Signatures a second of all workers together, who begin together."""
+    for worker in workers:
+        worker.order(batch=batch, seconds=seconds)
+    return sum(float(worker.answer()["per_second"]) for worker in workers)
+
+
+def _handshakes(stack: ExitStack, directory: Path, handshakes: int) -> HandshakeTimes:
+    roots = root_file(directory)
+    national, agency = (host_files(directory, host) for host in ("national", f"agency-{_AGENCY}"))
+    configuration = directory / "handshake_server.toml"
+    configuration.write_text(
+        f"custody_socket = {json.dumps(str(national.socket(SERVER_SOCKET)))}\n"
+        f"roots_pem = {json.dumps(str(roots))}\n",
+        encoding="utf-8",
+    )
+    server = _start(stack, directory, "server", "bench.handshake_server", configuration)
+    with (
+        CustodyClient(national.socket(AUTHORITY_SOCKET)) as authority,
+        CustodyClient(agency.socket(SERVER_SOCKET)) as client,
+    ):
+        identity = f"spiffe://agency.juki.example/{_AGENCY}"
+        return measure_client_handshakes(
+            f"127.0.0.1:{server.facts['port']}",
+            _SERVER,
+            client_credentials(client, authority, identity, roots.read_bytes()),
+            handshakes,
+        )
+
+
+def _start(
+    stack: ExitStack, directory: Path, name: str, module: str, configuration: Path
+) -> ManagedProcess:
+    process = ManagedProcess(
+        name,
+        [sys.executable, "-m", module, "--config", str(configuration)],
+        directory / f"{name}.log",
+    )
+    stack.callback(process.stop)
+    process.start()
+    return process
