@@ -56,6 +56,7 @@ def run(configuration: Configuration) -> None:
         label=configuration.token.label,
         pin_file=configuration.token.pin_file,
         softhsm_configuration=configuration.token.softhsm_configuration,
+        serial=configuration.token.serial,
     )
     with open_token(location) as token:
         service = _service(configuration, token)

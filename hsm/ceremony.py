@@ -184,9 +184,11 @@ class _Steps:
                     token.generate_signing_key(label)
                 self._public_keys[host.name, label] = token.public_key(label)
                 self._say_key(host.name, label, token.public_key(label))
+            serial = token.serial
         files.certificates.mkdir()
         uids = self._plan.allowed_uids or (os.getuid(),)
-        files.configuration.write_text(custody_toml(host, self._plan.module, uids), "utf-8")
+        written = custody_toml(host, self._plan.module, uids, serial)
+        files.configuration.write_text(written, "utf-8")
 
     def certify_authorities(self, hosts: Sequence[Host]) -> None:
         """The issuing authorities' certificates, by the root; names bound to their hosts."""

@@ -34,6 +34,8 @@ class TokenSection(_Section):
     pin_file: Path
     softhsm_configuration: Path | None = None
     """SoftHSM only: its configuration file."""
+    serial: str | None = Field(default=None, pattern="^[!-~]{1,16}$")
+    """The token's serial number, as the module gives it; chosen by label alone without."""
 
 
 class ServerLeafSection(_Section):

@@ -9,7 +9,7 @@ from hsm.plan import Host
 from juki.custody.port import TLS_CLIENT
 
 
-def custody_toml(host: Host, module: Path, allowed_uids: tuple[int, ...]) -> str:
+def custody_toml(host: Host, module: Path, allowed_uids: tuple[int, ...], token_serial: str) -> str:
     """The configuration of a host's custody; paths are relative to the file."""
     lines = [
         f"health_key = {_text(TLS_CLIENT)}",
@@ -18,6 +18,7 @@ def custody_toml(host: Host, module: Path, allowed_uids: tuple[int, ...]) -> str
         "[token]",
         f"module = {_text(str(module))}",
         f"label = {_text(host.name)}",
+        f"serial = {_text(token_serial)}",
         'pin_file = "pin"',
         'softhsm_configuration = "softhsm2.conf"',
     ]

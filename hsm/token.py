@@ -20,6 +20,7 @@ from pkcs11.exceptions import (
     EncryptedDataLenRange,
     GeneralError,
     MultipleObjectsReturned,
+    MultipleTokensReturned,
     NoSuchKey,
     NoSuchToken,
     ObjectHandleInvalid,
@@ -70,6 +71,8 @@ class TokenLocation:
     pin_file: Path
     softhsm_configuration: Path | None = None
     """SoftHSM's own configuration; read by the library when it is initialised."""
+    serial: str | None = None
+    """The token's serial number; two tokens may bear one label, no two one number."""
 
 
 class Token:
@@ -79,6 +82,7 @@ class Token:
         self._session = session
         self._keys: dict[tuple[str, ObjectClass], Any] = {}
         self.label: str = token.label
+        self.serial: str = token.serial.decode("ascii")
         self.manufacturer: str = token.manufacturer_id
         self.model: str = token.model
 
@@ -295,12 +299,19 @@ def load_module(module: Path, softhsm_configuration: Path | None) -> Any:
 
 
 def _find(library: Any, location: TokenLocation) -> Any:
+    serial = location.serial
+    words = f"is labelled {location.label!r}" + (f" with serial number {serial}" if serial else "")
     try:
-        return library.get_token(token_label=location.label)
-    except NoSuchToken:
+        return library.get_token(
+            token_label=location.label, token_serial=serial.encode("ascii") if serial else None
+        )
+    except MultipleTokensReturned:
         raise JukiError(
-            Reason.CONFIGURATION_INVALID, f"no token is labelled {location.label!r}"
+            Reason.CONFIGURATION_INVALID,
+            f"more than one token {words}: name the serial number of the right one",
         ) from None
+    except NoSuchToken:
+        raise JukiError(Reason.CONFIGURATION_INVALID, f"no token {words}") from None
 
 
 def required_mechanisms() -> dict[Mechanism, str]:
