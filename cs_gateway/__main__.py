@@ -22,13 +22,14 @@ from cs_gateway.service import ALLOWED_CALLERS, RAW_METHODS, SERVICE, RegisterSe
 from cs_gateway.upstream import PrefectureClient
 from juki.custody.client import CustodyClient
 from juki.custody.roots import Roots, load_roots
-from juki.custody.tls import channel_credentials, server_credentials
+from juki.custody.tls import channel_credentials
 from juki.domain.codes import LocalGovernmentCode
 from juki.process import run_server
 from juki.rpc.channel import open_channel
 from juki.rpc.health import HealthMonitor
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
+from juki.rpc.tls_ending import listening
 from juki.store.engine import migrate, now_microseconds, open_engine
 from juki.v1 import register_pb2_grpc
 
@@ -104,7 +105,7 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
             raw=RAW_METHODS,
             trust_domain=config.trust_domain,
         ),
-        server_credentials(parts.custody, parts.roots.pem),
+        listening(config.tls, parts.custody, parts.roots.pem),
         {SERVICE: ALLOWED_CALLERS, HEALTH_REPORT_SERVICE: EVERY_KIND},
         health_servicer=monitor.servicer,
         registry=registry,

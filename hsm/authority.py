@@ -130,9 +130,9 @@ def names_for(profile: Profile, requested: Names) -> Names:
     """The names to certify under a profile; raises INVALID_FIELD where the request misfits.
 
     Every certificate on request bears exactly one identity. A client's or signer's has no DNS
-    name; a server issuer's request names the server, which becomes its constraints.
+    name; a server's has; a server issuer's request names the server, which becomes its constraints.
     """
-    if len(requested.uris) != 1 or bool(requested.dns) != profile.constrains_names:
+    if len(requested.uris) != 1 or bool(requested.dns) != profile.takes_dns:
         raise JukiError(Reason.INVALID_FIELD, "the request's names do not fit the profile")
     host = urlsplit(requested.uris[0]).hostname
     if not host:

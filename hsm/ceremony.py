@@ -40,7 +40,7 @@ from hsm.plan import Host, ProvisioningPlan
 from hsm.profiles import CERTIFIABLE
 from hsm.sealed_pins import OfficersTable, SealedPins, open_sealed_pins
 from hsm.token import Token, open_token
-from hsm.token_making import make_softhsm_token, write_secret
+from hsm.token_making import PIN_BYTES, make_softhsm_token, write_secret
 from hsm.transcript import Transcript, has_transcripts, is_unfinished
 from juki.custody.port import ISSUING_AUTHORITY
 from juki.domain.errors import JukiError, Reason
@@ -53,7 +53,7 @@ class Ceremony:
     plan: ProvisioningPlan
     table: OfficersTable
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    random_pin: Callable[[], str] = lambda: secrets.token_hex(16)
+    random_pin: Callable[[], str] = lambda: secrets.token_hex(PIN_BYTES)
     file_digest: str = ""
     """SHA-256 (hex) of the ceremony file, for the transcript."""
 
@@ -223,7 +223,7 @@ class _Steps:
             issuer = Issuer(token.signing_key(ISSUING_AUTHORITY), chain)
             for (host, label), key in zip(wanted, keys, strict=True):
                 profile = profile_of(self._plan, label)
-                asked = Names((host.identity,), host.dns if profile.constrains_names else ())
+                asked = Names((host.identity,), host.dns if profile.takes_dns else ())
                 subject, names = subject_of(profile, asked), names_for(profile, asked)
                 made = self._authority.certify(issuer, key, subject, names, profile)
                 self._say_certificate(host.name, label, made)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +12,12 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
+from hsm.nginx_files import write_nginx_files
 from hsm.plan import DEFAULT_MODULE, DEFAULT_TRUST_DOMAIN, Prefecture, ProvisioningPlan
 from hsm.provision import provision
 from juki.config import Configuration, load_config
 from juki.custody.client import CustodyClient
-from juki.domain.errors import JukiError
+from juki.domain.errors import JukiError, Reason
 
 app = typer.Typer(help="Custody of keys: tokens, keys, certificates.", no_args_is_help=True)
 
@@ -34,6 +36,19 @@ class PlanFile(Configuration):
     module: Path = DEFAULT_MODULE
     agencies: tuple[str, ...] = ()
     prefectures: tuple[PrefectureEntry, ...]
+    nginx_before: tuple[str, ...] = ()
+
+
+def _read(plan: Path, directory: Path) -> ProvisioningPlan:
+    read = load_config(plan, PlanFile)
+    return ProvisioningPlan(
+        directory=directory,
+        prefectures=tuple(Prefecture(p.code, p.municipalities) for p in read.prefectures),
+        agencies=read.agencies,
+        trust_domain=read.trust_domain,
+        module=read.module,
+        nginx_before=read.nginx_before,
+    )
 
 
 @app.command()
@@ -56,14 +71,7 @@ def init(
     """
     console = Console()
     try:
-        read = load_config(plan, PlanFile)
-        made = ProvisioningPlan(
-            directory=directory,
-            prefectures=tuple(Prefecture(p.code, p.municipalities) for p in read.prefectures),
-            agencies=read.agencies,
-            trust_domain=read.trust_domain,
-            module=read.module,
-        )
+        made = _read(plan, directory)
         directory.mkdir(parents=True, exist_ok=True)
         with console.status("Making tokens, keys and certificates"):
             provision(made)
@@ -76,6 +84,47 @@ def init(
         table.add_row(host.name, host.identity, ", ".join(labels))
     console.print(table)
     console.print(f"Take {directory / 'root'} off this machine and keep it offline.")
+
+
+@app.command()
+def nginx(
+    directory: Annotated[Path, typer.Option(help="The directory of `juki hsm init`.")],
+    plan: Annotated[Path, typer.Option(help="TOML file of the plan.", dir_okay=False)],
+    server: Annotated[str, typer.Option(help="Host before whose server nginx stands.")],
+    socket: Annotated[Path, typer.Option(help="The server's unix socket, as in its [tls].")],
+    *,
+    listen: Annotated[str, typer.Option(help="Address and port for callers.")] = "0.0.0.0:8443",
+    user: Annotated[str, typer.Option(help="User of nginx's workers.")] = "www-data",
+) -> None:
+    """Write the configuration of the nginx that ends TLS before a server, and say how to run it.
+
+    The plan names the server in `nginx_before`; its key is in a token of its own.
+
+    \b
+    Example:
+      juki hsm nginx --plan network.toml --directory /var/lib/juki --server national \\
+        --socket /run/juki-national/server.sock
+    """
+    console = Console()
+    try:
+        hosts = {host.name: host for host in _read(plan, directory).hosts()}
+        if server not in hosts:
+            raise JukiError(Reason.CONFIGURATION_INVALID, f"the plan has no host {server!r}")
+        files = write_nginx_files(
+            directory,
+            hosts[server],
+            module=_read(plan, directory).module,
+            listen=listen,
+            socket=socket,
+            user=user,
+        )
+    except JukiError as error:
+        console.print(f"[bold red]{error.message}[/]")
+        raise typer.Exit(1) from None
+    typer.echo(
+        " ".join([*(f"{key}={value}" for key, value in files.environment.items()), ""])
+        + shlex.join(files.command())
+    )
 
 
 @app.command()

@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 
 from hsm.plan import Host
-from juki.custody.port import TLS_CLIENT
 
 
 def custody_toml(host: Host, module: Path, allowed_uids: tuple[int, ...], token_serial: str) -> str:
-    """The configuration of a host's custody; paths are relative to the file."""
+    """The configuration of a host's custody; paths are relative to the file.
+
+    Custody refuses that of a host where nginx opens the token: it has no socket.
+    """
     lines = [
-        f"health_key = {_text(TLS_CLIENT)}",
+        f"health_key = {_text(host.signing_labels()[0])}",
         'certificates = "certificates"',
         "",
         "[token]",
@@ -22,7 +24,7 @@ def custody_toml(host: Host, module: Path, allowed_uids: tuple[int, ...], token_
         'pin_file = "pin"',
         'softhsm_configuration = "softhsm2.conf"',
     ]
-    if host.dns:
+    if host.dns and not host.ends_tls:
         lines += [
             "",
             "[server_leaf]",

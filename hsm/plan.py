@@ -14,8 +14,10 @@ from juki.custody.port import (
     SERVER_ISSUER,
     SIGNING,
     TLS_CLIENT,
+    TLS_SERVER,
     WRAPPING,
 )
+from juki.domain.errors import JukiError, Reason
 
 DEFAULT_TRUST_DOMAIN = "juki.example"
 DEFAULT_MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
@@ -65,8 +67,13 @@ class Host:
     receives_sealed: bool = False
     """Whether others seal messages to it that no host between may read (municipalities only)."""
 
+    ends_tls: bool = False
+    """Whether it is the nginx before a server: its token holds the one key, custody is not run."""
+
     def signing_labels(self) -> tuple[str, ...]:
         """Labels of its P-256 keys that sign."""
+        if self.ends_tls:
+            return (TLS_SERVER,)
         labels: tuple[str, ...] = (TLS_CLIENT,)
         if self.dns:
             labels += (SIGNING, SERVER_ISSUER)
@@ -82,7 +89,7 @@ class Host:
 
     def wrapping_labels(self) -> tuple[str, ...]:
         """Labels of its AES-256 keys."""
-        return (WRAPPING,) if self.dns else ()
+        return (WRAPPING,) if self.dns and not self.ends_tls else ()
 
     def mac_labels(self) -> tuple[str, ...]:
         """Labels of its HMAC keys."""
@@ -90,6 +97,8 @@ class Host:
 
     def sockets(self) -> dict[str, Grants]:
         """Its sockets and what is granted on each."""
+        if self.ends_tls:
+            return {}
         grants = _SERVER_GRANTS if self.dns else _CLIENT_GRANTS
         if self.converts_individual_numbers:
             grants += ((INDIVIDUAL_NUMBER, (Operation.MAC,)),)
@@ -126,12 +135,14 @@ class ProvisioningPlan:
     """Users who may call custody; empty: the user who provisions."""
     further_hosts: tuple[Host, ...] = ()
     """Hosts described one by one, beside those of the templates."""
+    nginx_before: tuple[str, ...] = ()
+    """Names of hosts before whose servers nginx ends TLS, with a token of its own."""
     lifetime_days: dict[str, int] = field(default_factory=dict)
     """Validity of certificates by key label, where it differs from the profile's."""
 
     def hosts(self) -> tuple[Host, ...]:
         """Every host, issuing authorities before those they certify."""
-        return (
+        hosts = (
             national_host(self.trust_domain),
             *(agency_host(self.trust_domain, name) for name in self.agencies),
             *(
@@ -141,6 +152,14 @@ class ProvisioningPlan:
             ),
             *self.further_hosts,
         )
+        servers = {host.name: host for host in hosts if host.dns}
+        for name in self.nginx_before:
+            if name not in servers:
+                raise JukiError(
+                    Reason.CONFIGURATION_INVALID,
+                    f"nginx_before: {name!r} has no server",
+                )
+        return hosts + tuple(nginx_host(servers[name]) for name in self.nginx_before)
 
 
 def national_host(trust_domain: str) -> Host:
@@ -159,6 +178,17 @@ def national_host(trust_domain: str) -> Host:
 def agency_host(trust_domain: str, name: str) -> Host:
     """A national body that asks."""
     return Host(f"agency-{name}", f"spiffe://agency.{trust_domain}/{name}", issuer="national")
+
+
+def nginx_host(server: Host) -> Host:
+    """The nginx before a host's server: the same names, a token that holds one key."""
+    return Host(
+        name=f"{server.name}-nginx",
+        identity=server.identity,
+        issuer=server.issuer,
+        dns=server.dns,
+        ends_tls=True,
+    )
 
 
 def _prefecture_hosts(trust_domain: str, prefecture: Prefecture) -> tuple[Host, ...]:

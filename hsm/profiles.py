@@ -15,6 +15,7 @@ from juki.custody.port import (
     SERVER_ISSUER,
     SIGNING,
     TLS_CLIENT,
+    TLS_SERVER,
 )
 
 
@@ -33,6 +34,13 @@ class Profile:
     """Whether the key agrees on secrets (ECDH) instead of signing."""
     constrains_names: bool = False
     """Whether the certificate's names are its critical name constraints instead of its own."""
+    names_server: bool = False
+    """Whether the certificate names a server by DNS, beside its identity."""
+
+    @property
+    def takes_dns(self) -> bool:
+        """Whether DNS names go into the certificate at all."""
+        return self.constrains_names or self.names_server
 
 
 ROOT = Profile("root", timedelta(days=20 * 365), path_length=2)
@@ -52,6 +60,13 @@ TLS_CLIENT_PROFILE = Profile(
 )
 SIGNING_PROFILE = Profile(SIGNING, timedelta(days=3 * 365), extended_key_usage=DOCUMENT_SIGNING)
 """Of notifications and receipts; its purpose keeps it from being shown as a TLS client's."""
+TLS_SERVER_PROFILE = Profile(
+    TLS_SERVER,
+    timedelta(days=398),
+    extended_key_usage=ExtendedKeyUsageOID.SERVER_AUTH,
+    names_server=True,
+)
+"""Of a server key that stays in a token; those in memory have `SERVER_LEAF`."""
 EXCHANGE_PROFILE = Profile(
     EXCHANGE, timedelta(days=398), extended_key_usage=SEALED_EXCHANGE, agrees_on_keys=True
 )
@@ -59,6 +74,12 @@ EXCHANGE_PROFILE = Profile(
 
 CERTIFIABLE = {
     profile.name: profile
-    for profile in (TLS_CLIENT_PROFILE, SIGNING_PROFILE, SERVER_ISSUER_PROFILE, EXCHANGE_PROFILE)
+    for profile in (
+        TLS_CLIENT_PROFILE,
+        SIGNING_PROFILE,
+        SERVER_ISSUER_PROFILE,
+        TLS_SERVER_PROFILE,
+        EXCHANGE_PROFILE,
+    )
 }
 """The profiles that an issuing authority certifies on request."""

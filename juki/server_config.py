@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from juki.config import Configuration
+from juki.rpc.tls_ending import TlsConfiguration
 
 
 class PeerConfiguration(Configuration):
@@ -27,6 +28,9 @@ class ServerConfiguration(Configuration):
     custody_socket: Path
     roots_pem: Path
     """PEM file of the root certificates."""
+
+    tls: TlsConfiguration | None = None
+    """Where nginx ends TLS; left out, the server does."""
 
 
 class RegisterServerConfiguration(ServerConfiguration):

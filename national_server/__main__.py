@@ -16,7 +16,6 @@ from juki.audit.pseudonym import Pseudonymiser
 from juki.custody.client import CustodyClient
 from juki.custody.port import INDIVIDUAL_NUMBER, SIGNING, Custody
 from juki.custody.roots import load_roots
-from juki.custody.tls import server_credentials
 from juki.custody.verify import fingerprint
 from juki.index.lmdb_index import LmdbIndex
 from juki.policy.evaluator import Policy
@@ -35,6 +34,7 @@ from juki.rpc.identity import Identity, IdentityKind
 from juki.rpc.names import gateway_identity, national_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
+from juki.rpc.tls_ending import listening
 from juki.store.engine import migrate, open_engine
 from juki.store.sealing import Sealer
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
@@ -101,7 +101,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
             trust_domain=config.trust_domain,
             raw=RAW_METHODS,
         ),
-        server_credentials(custody, roots.pem),
+        listening(config.tls, custody, roots.pem),
         {
             "juki.v1.NotificationIntakeService": PREFECTURES,
             "juki.v1.CodeService": PREFECTURES,

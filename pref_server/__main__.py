@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from juki.custody.client import CustodyClient
 from juki.custody.roots import load_roots
-from juki.custody.tls import channel_credentials, server_credentials
+from juki.custody.tls import channel_credentials
 from juki.process import run_server
 from juki.register.data_key import open_sealer
 from juki.register.disputes import DisputeBook
@@ -26,6 +26,7 @@ from juki.rpc.identity import IdentityKind
 from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
+from juki.rpc.tls_ending import listening
 from juki.store.engine import migrate, open_engine
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
 from juki.worker import Worker
@@ -100,7 +101,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
             worker_threads=config.worker_threads,
             trust_domain=config.trust_domain,
         ),
-        server_credentials(custody, roots.pem),
+        listening(config.tls, custody, roots.pem),
         {
             "juki.v1.NotificationIntakeService": GATEWAYS,
             "juki.v1.CodeService": GATEWAYS,

@@ -81,7 +81,7 @@ class MemoryCustody:
         self._issuer = issuer = network.issuers[host.issuer]
         for label, profile in CERTIFIABLE.items():
             if label in self._keys:
-                asked = Names((host.identity,), host.dns if profile.constrains_names else ())
+                asked = Names((host.identity,), host.dns if profile.takes_dns else ())
                 made = self._authority.certify(
                     issuer,
                     self._keys[label].public_key(),

@@ -22,6 +22,8 @@ INDIVIDUAL_NUMBER = "individual-number"
 ISSUING_AUTHORITY = "issuing-ca"
 """Label of the P-256 key of a prefecture's or the nation's issuing authority."""
 
+TLS_SERVER = "tls-server"
+"""Label of the P-256 key with which nginx ends TLS, alone in a token of its own."""
 EXCHANGE = "exchange"
 """Label of the P-256 key to which others seal messages for a municipality (RFC 9180)."""
 

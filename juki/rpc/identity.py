@@ -18,6 +18,7 @@ import grpc
 
 from juki.domain.codes import LocalGovernmentCode
 from juki.domain.errors import InvalidValue, JukiError, Reason
+from juki.rpc.terminated import peer_properties
 
 DEFAULT_TRUST_DOMAIN = "juki.example"
 
@@ -170,8 +171,7 @@ def identity_of_call(
     Reads `peer_uri`, which holds URI names only; `x509_subject_alternative_name` mixes all types,
     so that a DNS name spelled like a URI would pass. Raises `JukiError(IDENTITY_NOT_PERMITTED)`.
     """
-    # grpc-stubs types the values as bytes; they are sequences of bytes.
-    properties: dict[str, Iterable[bytes]] = context.auth_context()  # type: ignore[assignment]
+    properties = peer_properties(context)
     if tuple(properties.get("transport_security_type", ())) != (b"ssl",):
         raise JukiError(Reason.IDENTITY_NOT_PERMITTED, "the transport is not mutual TLS")
     return identity_of_uris(properties.get("peer_uri", ()), trust_domain)
