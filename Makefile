@@ -22,11 +22,11 @@ demo: system-packages env ## the whole network as real processes: a birth, a mov
 	$(PY) -m juki demo $(DEMO)
 
 test: env ## all tests but the slow ones (under 15 minutes)
-	@deploy/install-system-packages softhsm2 opensc postgresql-15
+	@deploy/install-system-packages softhsm2 opensc postgresql-15 nginx libengine-pkcs11-openssl
 	$(PY) -m pytest -m "not slow" $(TESTS)
 
 test-all: env ## all tests, with hundreds of seeded kills
-	@deploy/install-system-packages softhsm2 opensc postgresql-15
+	@deploy/install-system-packages softhsm2 opensc postgresql-15 nginx libengine-pkcs11-openssl
 	$(PY) -m pytest $(TESTS)
 
 lint: env ## ruff, mypy strict, buf lint, generated code fresh, contracts not broken
@@ -40,9 +40,11 @@ lint: env ## ruff, mypy strict, buf lint, generated code fresh, contracts not br
 proto: env ## generate juki/v1 from proto/
 	$(PY) -m juki.devtools.generate_protos
 
-bench: env ## the figures: intake and lookup, with their peers
+bench: env ## the figures: intake, lookup and custody, with their peers
 	$(PY) -m juki bench intake
 	$(PY) -m juki bench lookup
+	@deploy/install-system-packages softhsm2 nginx libengine-pkcs11-openssl
+	$(PY) -m juki bench custody
 
 format: env ## format code and contracts
 	$(VENV)/bin/ruff format .

@@ -3,7 +3,8 @@
 Signatures: four client processes sign through one custody process, against one process that loops
 over the same key with python-pkcs11. Handshakes: a grpcio client whose key signs in the token,
 against the same client with a key in memory, once called back for each signature as the token's is,
-once left to grpcio. Rounds alternate; medians count.
+once left to grpcio; and an nginx whose key is in a token against one with a key file. Rounds
+alternate; medians count.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, Final
 
 from bench.handshakes import HandshakeTimes, client_credentials, measure_client_handshakes
 from bench.machine import Machine
+from bench.nginx_handshakes import NGINX, measure_nginx_handshakes
 from bench.ordered import OrderedWorker, ordered_worker
 from hsm.host_files import host_files, root_file
 from hsm.plan import AUTHORITY_SOCKET, SERVER_SOCKET, ProvisioningPlan
@@ -43,6 +45,8 @@ class CustodyFigures:
     per_second: dict[int, list[float]] = field(default_factory=dict)
     """Signatures a second of all clients together, by digests a call."""
     handshakes: HandshakeTimes = field(default_factory=lambda: HandshakeTimes({}))
+    nginx: HandshakeTimes = field(default_factory=lambda: HandshakeTimes({}))
+    """Empty where nginx is not installed."""
 
     def ratio(self, batch: int) -> float:
         """Through custody to the bare loop: the median of the rounds' own ratios."""
@@ -60,6 +64,7 @@ class CustodyFigures:
             },
             "ratio_to_bare": {str(batch): round(self.ratio(batch), 3) for batch in BATCHES},
             "grpcio_client_handshake": self.handshakes.as_dict(),
+            "nginx_server_handshake": self.nginx.as_dict() if self.nginx.seconds else None,
             "machine": self.machine.as_dict(),
         }
 
@@ -80,7 +85,7 @@ def measure_custody(
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="juki-bench-")))
         progress("keys and certificates are made in the tokens")
-        plan = ProvisioningPlan(directory, (), (_AGENCY,))
+        plan = ProvisioningPlan(directory, (), (_AGENCY,), nginx_before=("national",))
         provision(plan)
         for host in ("national", f"agency-{_AGENCY}"):
             configuration = host_files(directory, host).configuration
@@ -88,6 +93,9 @@ def measure_custody(
         _measure_signatures(figures, plan, rounds, seconds, progress)
         progress("handshakes, key in the token and key in memory in turns")
         figures.handshakes.seconds.update(_handshakes(stack, directory, handshakes).seconds)
+        if NGINX is not None:
+            progress("handshakes of nginx, key in the token and key in a file in turns")
+            figures.nginx.seconds.update(_nginx_handshakes(plan, handshakes).seconds)
     return figures
 
 
@@ -152,6 +160,15 @@ def _handshakes(stack: ExitStack, directory: Path, handshakes: int) -> Handshake
             _SERVER,
             client_credentials(client, authority, identity, roots.read_bytes()),
             handshakes,
+        )
+
+
+def _nginx_handshakes(plan: ProvisioningPlan, handshakes: int) -> HandshakeTimes:
+    hosts = {host.name: host for host in plan.hosts()}
+    socket = host_files(plan.directory, "national").socket(AUTHORITY_SOCKET)
+    with CustodyClient(socket) as authority:
+        return measure_nginx_handshakes(
+            plan, hosts["national"], hosts[f"agency-{_AGENCY}"], authority, handshakes
         )
 
 

@@ -50,11 +50,10 @@ class HandshakeTimes:
         """For JSON."""
         return {
             "handshakes": len(self.seconds[TOKEN]),
-            "ms_key_in_token": round(self.milliseconds(TOKEN), 2),
-            "ms_key_in_memory_called_back": round(self.milliseconds(CALLED_BACK), 2),
-            "ms_key_in_memory": round(self.milliseconds(MEMORY), 2),
-            "ratio_called_back": round(self.ratio(CALLED_BACK), 3),
-            "ratio": round(self.ratio(MEMORY), 3),
+            "milliseconds": {kind: round(self.milliseconds(kind), 2) for kind in self.seconds},
+            "ratio_of_token": {
+                kind: round(self.ratio(kind), 3) for kind in self.seconds if kind != TOKEN
+            },
         }
 
 

@@ -27,5 +27,7 @@ def test_the_bench_measures_custody_and_its_peers_in_one_run() -> None:
     assert all(ratio > 0 for ratio in figures["ratio_to_bare"].values())
     handshake = figures["grpcio_client_handshake"]
     assert handshake["handshakes"] == 5
-    assert handshake["ratio"] > 0
+    assert set(handshake["ratio_of_token"]) == {"called back", "memory"}
+    nginx = figures["nginx_server_handshake"]
+    assert nginx is None or nginx["ratio_of_token"]["memory"] > 0
     assert set(temporary.glob("juki-bench-*")) == before

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
@@ -194,6 +196,29 @@ def test_nginx_shows_the_certificate_of_the_tokens_key(network: LocalNetwork) ->
     files = host_files(network.plan.directory, "national-nginx")
     own = read_chain(chain_file(files.certificates, "tls-server"))[0]
     assert x509.load_pem_x509_certificate(shown.encode()) == own
+
+
+def test_a_server_that_was_killed_and_an_nginx_that_was_reloaded_answer_again(
+    network: LocalNetwork, number: str
+) -> None:
+    nginx = network.processes["nginx/national"].pid
+    before = workers(nginx)
+    os.kill(nginx, signal.SIGHUP)
+    wait_until(lambda: bool(workers(nginx) - before), 60)
+    network.processes["national"].kill()
+    with network.channel("agency-nenkin", "national") as channel:
+        stub = lookup_pb2_grpc.LookupServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as failed:
+            stub.Lookup(asked("while-away", number), timeout=30)
+        assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+        network.processes["national"].start()
+        found = stub.Lookup(asked("back-again", number), timeout=30)
+    assert found.result.outcome == lookup_pb2.LOOKUP_OUTCOME_FOUND
+
+
+def workers(nginx: int) -> set[str]:
+    """nginx's worker processes."""
+    return set(Path(f"/proc/{nginx}/task/{nginx}/children").read_text().split())
 
 
 def self_signed(identity: str) -> RogueCertificate:
