@@ -11,6 +11,7 @@ from cs_gateway.signing import StreamSigner
 from cs_gateway.store import GatewayStore
 from cs_gateway.tables import GATEWAY_STATE
 from cs_gateway.writer import StreamWriter
+from juki.store.space import require_space
 
 _DIGEST = hashlib.sha256(b"juki.health").digest()
 
@@ -24,6 +25,7 @@ def gateway_probes(
         signer.sign([_DIGEST])
 
     def write() -> None:
+        require_space(store.engine)
         with store.write() as connection:
             connection.execute(update(GATEWAY_STATE).values(id=1))
 

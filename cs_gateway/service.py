@@ -98,11 +98,13 @@ class RegisterService(register_pb2_grpc.ResidentRegisterServiceServicer):
         )
         standing = self._progress.standing
         position = (taken.epoch, taken.sequence)
+        nation = (standing.nation_epoch, standing.nation_through)
+        # The nation's receipt may overtake the prefecture's, and says more.
+        prefecture = max(nation, (standing.prefecture_epoch, standing.prefecture_through))
         return register_pb2.GetEventResponse(
             outcome=self._outcome(request.event_id, written),
-            known_to_prefecture=position
-            <= (standing.prefecture_epoch, standing.prefecture_through),
-            known_nationally=position <= (standing.nation_epoch, standing.nation_through),
+            known_to_prefecture=position <= prefecture,
+            known_nationally=position <= nation,
         )
 
     def FollowProgress(  # noqa: N802 - name of the contract

@@ -1,14 +1,13 @@
 """The key ceremony: tokens, keys and certificates of every host of a plan, step by step.
 
 Each step looks first at what is already there. Run again, a ceremony changes nothing, needs no
-officer and leaves no transcript, except that what is missing is made, and a certificate with a
-third of its life left is made anew for the same key. Only for a process that uses PKCS#11 for
-nothing else: the module wants one thread and one token at a time.
+officer and leaves no transcript, except that what is missing is made, what the plan says otherwise
+is changed, and a certificate with a third of its life left is made anew for the same key. Only for
+a process that uses PKCS#11 for nothing else: the module wants one thread and one token at a time.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import secrets
 import shutil
@@ -24,9 +23,21 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from hsm.authority import Authority, Issuer, Names, names_for, subject_of
+from hsm.authority import Authority, Issuer, Names, subject_of
+from hsm.ceremony_works import (
+    What,
+    Work,
+    certificate_is_due,
+    has_keys,
+    keys_of,
+    present_configuration,
+    wanted_configuration,
+    wanted_names,
+    works,
+)
+from hsm.certificate_names import names_in, permitted_names
 from hsm.certificates import chain_file, read_chain, write_chain
-from hsm.configuration_writing import custody_toml
+from hsm.configuration_writing import changes
 from hsm.host_files import (
     ROOT_HOST,
     ROOT_LABEL,
@@ -35,13 +46,15 @@ from hsm.host_files import (
     host_files,
     root_file,
 )
-from hsm.key_classes import profile_of
-from hsm.plan import Host, ProvisioningPlan
+from hsm.key_classes import certified_labels, profile_of
+from hsm.plan import AES256, HMAC_SHA256, P256, P256_AGREEMENT, Host, ProvisioningPlan
 from hsm.profiles import CERTIFIABLE
+from hsm.root_pins import settle_root_pins
 from hsm.sealed_pins import OfficersTable, SealedPins, open_sealed_pins
 from hsm.token import Token, open_token
 from hsm.token_making import PIN_BYTES, make_softhsm_token, write_secret
-from hsm.transcript import Transcript, has_transcripts, is_unfinished
+from hsm.transcript import Transcript, has_transcripts
+from hsm.transcript_text import Fact
 from juki.custody.port import ISSUING_AUTHORITY
 from juki.domain.errors import JukiError, Reason
 
@@ -57,30 +70,20 @@ class Ceremony:
     file_digest: str = ""
     """SHA-256 (hex) of the ceremony file, for the transcript."""
 
+    told: Callable[[Work], None] = lambda _: None
+    """Told of each work when it is done."""
+
+    def works(self) -> list[Work]:
+        """What would be made now; empty where a ceremony would change nothing."""
+        return works(self.plan, self.clock())
+
     def due(self) -> list[str]:
-        """What would be made now, in words; empty where a ceremony would change nothing."""
-        plan = self.plan
-        due = [] if root_file(plan.directory).exists() else ["root: token and certificate"]
-        for host in plan.hosts():
-            if not host_files(plan.directory, host.name).configuration.exists():
-                due.append(f"{host.name}: token and keys")
-            due += [
-                f"{host.name}: certificate of {label}"
-                for label in host.certified_labels()
-                if self.is_due(host, label)
-            ]
-        if is_unfinished(ceremony_files(plan.directory).transcripts):
-            due.append("the transcript of an interrupted ceremony")
-        return due
+        """The same in words."""
+        return [str(work) for work in self.works()]
 
     def is_due(self, host: Host, label: str) -> bool:
-        """Whether a certificate is missing, or two thirds of its life are over."""
-        file = chain_file(host_files(self.plan.directory, host.name).certificates, label)
-        if not file.exists():
-            return True
-        certificate = read_chain(file)[0]
-        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        return self.clock() >= begin + (end - begin) * 2 / 3
+        """Whether a certificate is to be made: see `certificate_is_due`."""
+        return certificate_is_due(self.plan, host, label, self.clock())
 
 
 def hold_ceremony(ceremony: Ceremony) -> Path | None:
@@ -101,10 +104,17 @@ def hold_ceremony(ceremony: Ceremony) -> Path | None:
             "root.pem is missing though a ceremony was held here: put it back, "
             "or the root key would be made anew",
         )
+    if root_file(plan.directory).exists() and not files.sealed_pins.exists():
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID,
+            f"{files.sealed_pins} is missing though there is a root: bring the directory "
+            f"{files.directory.name} back to where this ceremony is held",
+        )
     files.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open_sealed_pins(files.sealed_pins, ceremony.table) as pins:
+        settle_root_pins(plan, pins)
         transcript = Transcript(files.transcripts, ceremony.clock)
-        steps = _Steps(ceremony, pins, transcript)
+        steps = Steps(ceremony, pins, transcript)
         steps.open_table()
         hosts = plan.hosts()
         steps.make_root()
@@ -116,7 +126,7 @@ def hold_ceremony(ceremony: Ceremony) -> Path | None:
         return steps.close_table()
 
 
-class _Steps:
+class Steps:
     """The steps of one ceremony."""
 
     def __init__(self, ceremony: Ceremony, pins: SealedPins, transcript: Transcript) -> None:
@@ -141,6 +151,7 @@ class _Steps:
                 *(f"{name} {version(name)}" for name in ("cryptography", "python-pkcs11")),
             ],
             pkcs11_module_sha256=_file_digest(self._plan.module),
+            networks_up=_networks_up() or "none",
         )
 
     def close_table(self) -> Path:
@@ -160,35 +171,41 @@ class _Steps:
             token.generate_signing_key(ROOT_LABEL)
             name = f"Juki-Net root {self._plan.trust_domain}"
             key, profile = token.signing_key(ROOT_LABEL), profile_of(self._plan, ROOT_LABEL)
-            self._say_key(ROOT_HOST, ROOT_LABEL, key.public_key())
+            self._say_key(ROOT_HOST, ROOT_LABEL, P256, key.public_key())
             made = self._authority.root(key, name, profile)
             self._say_certificate(ROOT_HOST, ROOT_LABEL, made)
             write_chain(file, [made])
+            self._ceremony.told(Work(What.CERTIFICATE, ROOT_HOST, ROOT_LABEL))
 
     def make_host(self, host: Host) -> None:
-        """A host's token, its keys, and last its configuration, which says that it is whole."""
+        """A host's token and keys; then its directory of certificates, which says they are whole.
+
+        Last its configuration, which is written again where it is not as the plan wants it.
+        """
         files = self._files(host.name)
-        if files.configuration.exists():
+        present = present_configuration(self._plan, host)
+        if not has_keys(self._plan, host):
+            if present:
+                raise JukiError(
+                    Reason.CONFIGURATION_INVALID,
+                    f"the certificates of {host.name} are missing: put them back, "
+                    "or its keys would be made anew",
+                )
+            with self._new_token(host.name) as token:
+                self._make_missing_keys(host, token)
+            files.certificates.mkdir()
+        wanted = wanted_configuration(self._plan, host, None if present else self._serial(host))
+        if present == wanted:
             return
-        with self._new_token(host.name) as token:
-            for label in host.wrapping_labels():
-                token.generate_wrapping_key(label)
-                self._transcript.say("key made", host=host.name, key=label, kind="AES-256")
-            for label in host.mac_labels():
-                token.generate_mac_key(label)
-                self._transcript.say("key made", host=host.name, key=label, kind="HMAC-SHA256")
-            for label in host.certified_labels():
-                if label in host.agreement_labels():
-                    token.generate_agreement_key(label)
-                else:
-                    token.generate_signing_key(label)
-                self._public_keys[host.name, label] = token.public_key(label)
-                self._say_key(host.name, label, token.public_key(label))
-            serial = token.serial
-        files.certificates.mkdir()
-        uids = self._plan.allowed_uids or (os.getuid(),)
-        written = custody_toml(host, self._plan.module, uids, serial)
-        files.configuration.write_text(written, "utf-8")
+        if present:
+            with self._open(host.name, writable=True) as token:
+                self._make_missing_keys(host, token)
+        difference = changes(present, wanted)
+        self._transcript.say("custody configured", host=host.name, changes=difference)
+        unfinished = files.configuration.with_name("custody.toml.new")
+        unfinished.write_text(wanted, "utf-8")
+        unfinished.rename(files.configuration)
+        self._ceremony.told(Work(What.CONFIGURATION, host.name))
 
     def certify_authorities(self, hosts: Sequence[Host]) -> None:
         """The issuing authorities' certificates, by the root; names bound to their hosts."""
@@ -202,17 +219,18 @@ class _Steps:
             issuer = Issuer(token.signing_key(ROOT_LABEL), root)
             for host in wanted:
                 subject = f"Juki-Net issuing authority {host.name} {self._plan.trust_domain}"
-                names = host.issuing_names or Names()
+                names = wanted_names(self._plan, host, ISSUING_AUTHORITY)
                 made = self._authority.certify(issuer, keys[host], subject, names, profile)
                 self._say_certificate(host.name, ISSUING_AUTHORITY, made)
                 write_chain(self._chain_file(host, ISSUING_AUTHORITY), [made])
+                self._ceremony.told(Work(What.CERTIFICATE, host.name, ISSUING_AUTHORITY))
 
     def certify_hosts(self, issuing: Host, hosts: Sequence[Host]) -> None:
         """The certificates of hosts, by their prefecture's or the nation's authority."""
         wanted = [
             (host, label)
             for host in hosts
-            for label in host.certified_labels()
+            for label in certified_labels(host)
             if label in CERTIFIABLE and self._ceremony.is_due(host, label)
         ]
         if not wanted:
@@ -223,11 +241,12 @@ class _Steps:
             issuer = Issuer(token.signing_key(ISSUING_AUTHORITY), chain)
             for (host, label), key in zip(wanted, keys, strict=True):
                 profile = profile_of(self._plan, label)
-                asked = Names((host.identity,), host.dns if profile.takes_dns else ())
-                subject, names = subject_of(profile, asked), names_for(profile, asked)
+                subject = subject_of(profile, Names((host.identity,)))
+                names = wanted_names(self._plan, host, label)
                 made = self._authority.certify(issuer, key, subject, names, profile)
                 self._say_certificate(host.name, label, made)
                 write_chain(self._chain_file(host, label), [made, *chain])
+                self._ceremony.told(Work(What.CERTIFICATE, host.name, label))
 
     def _files(self, host: str) -> HostFiles:
         return host_files(self._plan.directory, host)
@@ -244,6 +263,13 @@ class _Steps:
         """
         directory = self._files(host).directory
         if directory.exists():
+            if not self._transcript.resumes:
+                raise JukiError(
+                    Reason.CONFIGURATION_INVALID,
+                    f"{host} has files of a token that no interrupted ceremony left behind: "
+                    "nothing is destroyed that this ceremony did not make",
+                )
+            self._transcript.say("token discarded", host=host)
             shutil.rmtree(directory)
         directory.mkdir(mode=0o700, parents=True)
         pin, officer_pin = self._ceremony.random_pin(), self._ceremony.random_pin()
@@ -254,12 +280,34 @@ class _Steps:
         if not only_ceremonies_open:
             write_secret(location.pin_file, pin)
         self._transcript.say("token made", host=host)
+        self._ceremony.told(Work(What.TOKEN, host))
         with open_token(location, writable=True, pin=pin) as token:
             yield token
 
-    def _open(self, host: str) -> AbstractContextManager[Token]:
+    def _serial(self, host: Host) -> str:
+        with self._open(host.name) as token:
+            return token.serial
+
+    def _make_missing_keys(self, host: Host, token: Token) -> None:
+        """Those keys of a host that its token does not hold yet."""
+        make = {
+            AES256: token.generate_wrapping_key,
+            HMAC_SHA256: token.generate_mac_key,
+            P256: token.generate_signing_key,
+            P256_AGREEMENT: token.generate_agreement_key,
+        }
+        for label, kind in keys_of(host):
+            if token.has_key(label):
+                continue
+            make[kind](label)
+            public_key = token.public_key(label) if kind in (P256, P256_AGREEMENT) else None
+            if public_key is not None:
+                self._public_keys[host.name, label] = public_key
+            self._say_key(host.name, label, kind, public_key)
+
+    def _open(self, host: str, *, writable: bool = False) -> AbstractContextManager[Token]:
         location = self._files(host).token(self._plan.module, host)
-        return open_token(location, pin=self._pins.get(host))
+        return open_token(location, writable=writable, pin=self._pins.get(host))
 
     def _public_key(self, host: Host, label: str) -> ec.EllipticCurvePublicKey:
         known = self._public_keys.get((host.name, label))
@@ -268,10 +316,12 @@ class _Steps:
         with self._open(host.name) as token:
             return token.public_key(label)
 
-    def _say_key(self, host: str, label: str, key: ec.EllipticCurvePublicKey) -> None:
-        self._transcript.say(
-            "key made", host=host, key=label, kind="P-256", fingerprint=_fingerprint(key)
-        )
+    def _say_key(
+        self, host: str, label: str, kind: str, key: ec.EllipticCurvePublicKey | None
+    ) -> None:
+        facts = {} if key is None else {"fingerprint": _fingerprint(key)}
+        self._transcript.say("key made", host=host, key=label, kind=kind, **facts)
+        self._ceremony.told(Work(What.KEY, host, label, kind))
 
     def _say_certificate(self, host: str, label: str, made: x509.Certificate) -> None:
         key = made.public_key()
@@ -284,8 +334,23 @@ class _Steps:
             serial=f"{made.serial_number:x}",
             subject=made.subject.rfc4514_string(),
             issuer=made.issuer.rfc4514_string(),
+            **_names_said(made),
             not_after=made.not_valid_after_utc.isoformat(),
         )
+
+
+def _names_said(made: x509.Certificate) -> dict[str, Fact]:
+    """The names in a certificate, and those that an authority may give."""
+    names, permitted = names_in(made), permitted_names(made)
+    said: dict[str, Fact] = {}
+    if names.uris or names.dns:
+        said["names"] = [*names.uris, *names.dns]
+    if permitted.uris or permitted.dns:
+        said["may_name"] = [
+            *(f"URI {host}" for host in permitted.uris),
+            *(f"DNS {name}" for name in permitted.dns),
+        ]
+    return said
 
 
 def _fingerprint(key: ec.EllipticCurvePublicKey) -> str:
@@ -295,6 +360,12 @@ def _fingerprint(key: ec.EllipticCurvePublicKey) -> str:
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
     ).hexdigest()
+
+
+def _networks_up() -> list[str]:
+    """Network interfaces that are up (Linux): a ceremony is held without any."""
+    states = Path("/sys/class/net").glob("*/operstate")
+    return sorted(one.parent.name for one in states if one.read_text("ascii").strip() == "up")
 
 
 def _file_digest(file: Path) -> str:

@@ -12,6 +12,7 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
+import hsm.ceremony_cli
 from hsm.nginx_files import write_nginx_files
 from hsm.plan import DEFAULT_MODULE, DEFAULT_TRUST_DOMAIN, Prefecture, ProvisioningPlan
 from hsm.provision import provision
@@ -20,6 +21,7 @@ from juki.custody.client import CustodyClient
 from juki.domain.errors import JukiError, Reason
 
 app = typer.Typer(help="Custody of keys: tokens, keys, certificates.", no_args_is_help=True)
+app.add_typer(hsm.ceremony_cli.app, name="ceremony")
 
 
 class PrefectureEntry(Configuration):
@@ -80,7 +82,11 @@ def init(
         raise typer.Exit(1) from None
     table = Table("host", "identity", "keys")
     for host in made.hosts():
-        labels = (*host.certified_labels(), *host.wrapping_labels(), *host.mac_labels())
+        labels = (
+            *host.elliptic_labels(),
+            *host.wrapping_labels(),
+            *host.mac_labels(),
+        )
         table.add_row(host.name, host.identity, ", ".join(labels))
     console.print(table)
     console.print(f"Take {directory / 'root'} off this machine and keep it offline.")

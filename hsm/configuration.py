@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hsm.permissions import Operation, Permissions
+from hsm.sockets import SocketRole
+from hsm.token import TokenLocation
 from juki.domain.errors import JukiError, Reason
 
 
@@ -34,6 +36,17 @@ class TokenSection(_Section):
     pin_file: Path
     softhsm_configuration: Path | None = None
     """SoftHSM only: its configuration file."""
+    silence_seconds: float = Field(default=3.0, gt=0)
+    """How long the module may take over one call before it is taken to hang."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes with a session each: more than one where the token signs in parallel."""
+
+    def location(self) -> TokenLocation:
+        """Where the token is and how to open it."""
+        return TokenLocation(
+            self.module, self.label, self.pin_file, self.softhsm_configuration, self.serial
+        )
+
     serial: str | None = Field(default=None, pattern="^[!-~]{1,16}$")
     """The token's serial number, as the module gives it; chosen by label alone without."""
 
@@ -65,6 +78,10 @@ class SocketSection(_Section):
         return Permissions.of(
             (grant.key, operation) for grant in self.permissions for operation in grant.operations
         )
+
+    def role(self) -> SocketRole:
+        """The socket and its callers."""
+        return SocketRole(self.path, self.mode, frozenset(self.allowed_uids), self.permitted())
 
 
 class Configuration(_Section):

@@ -1,26 +1,38 @@
-"""Writes custody's TOML file for a provisioned host."""
+"""Writes custody's TOML file for a provisioned host, and tells what differs from an older one."""
 
 from __future__ import annotations
 
 import json
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 from hsm.plan import Host
+from juki.custody.port import TLS_CLIENT
 
 
-def custody_toml(host: Host, module: Path, allowed_uids: tuple[int, ...], token_serial: str) -> str:
+def custody_toml(
+    host: Host,
+    module: Path,
+    allowed_uids: tuple[int, ...],
+    uids_of: Mapping[str, tuple[int, ...]] | None = None,
+    token_serial: str | None = None,
+) -> str:
     """The configuration of a host's custody; paths are relative to the file.
 
-    Custody refuses that of a host where nginx opens the token: it has no socket.
+    `uids_of` names the users of those sockets that others than `allowed_uids` may call. Custody
+    refuses the configuration of a host where nginx opens the token: it has no socket.
     """
+    signing = host.signing_labels()
+    serial = [f"serial = {_text(token_serial)}"] if token_serial else []
     lines = [
-        f"health_key = {_text(host.signing_labels()[0])}",
+        f"health_key = {_text(TLS_CLIENT if TLS_CLIENT in signing else signing[0])}",
         'certificates = "certificates"',
         "",
         "[token]",
         f"module = {_text(str(module))}",
         f"label = {_text(host.name)}",
-        f"serial = {_text(token_serial)}",
+        *serial,
         'pin_file = "pin"',
         'softhsm_configuration = "softhsm2.conf"',
     ]
@@ -37,7 +49,7 @@ def custody_toml(host: Host, module: Path, allowed_uids: tuple[int, ...], token_
             "[[sockets]]",
             f"path = {_text(path)}",
             'mode = "0600"',
-            f"allowed_uids = {json.dumps(list(allowed_uids))}",
+            f"allowed_uids = {json.dumps(list((uids_of or {}).get(path, allowed_uids)))}",
         ]
         for key, operations in grants:
             lines += [
@@ -46,6 +58,34 @@ def custody_toml(host: Host, module: Path, allowed_uids: tuple[int, ...], token_
                 f"operations = {json.dumps([str(one) for one in operations])}",
             ]
     return "\n".join(lines) + "\n"
+
+
+def changes(before: str, after: str) -> list[str]:
+    """What differs between two configurations, a fact a line: `- …` is gone, `+ …` is new.
+
+    A configuration that cannot be read counts as empty.
+    """
+    old, new = _facts(before), _facts(after)
+    return [*(f"- {one}" for one in sorted(old - new)), *(f"+ {one}" for one in sorted(new - old))]
+
+
+def _facts(text: str) -> set[str]:
+    try:
+        values = tomllib.loads(text)
+        facts = {
+            f"{name}: {json.dumps(value)}" for name, value in values.items() if name != "sockets"
+        }
+        for socket in values["sockets"]:
+            path = socket["path"]
+            users = ", ".join(map(str, socket["allowed_uids"]))
+            facts |= {f"{path}: mode {socket['mode']}, users {users}"}
+            facts |= {
+                f"{path}: {grant['key']}: {', '.join(sorted(grant['operations']))}"
+                for grant in socket["permissions"]
+            }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return set()
+    return facts
 
 
 def _text(value: str) -> str:

@@ -1,13 +1,15 @@
-"""What the process that holds an open token denies itself: core dumps, and being traced or read."""
+"""What custody's processes deny themselves: core dumps, being traced or read, outliving custody."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import resource
+import signal
 
 from juki.domain.errors import JukiError, Reason
 
+_PR_SET_PDEATHSIG = 1
 _PR_GET_DUMPABLE = 3
 _PR_SET_DUMPABLE = 4
 
@@ -19,6 +21,16 @@ def harden_process() -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def end_with_parent(parent: int) -> None:
+    """Be killed when the parent process (its id) ends, however it ends (prctl(2)).
+
+    Raises CONFIGURATION_INVALID where it has ended already.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise JukiError(Reason.CONFIGURATION_INVALID, "the process that started this one has ended")
 
 
 def is_dumpable() -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from hsm.host_files import ROOT_HOST, ROOT_LABEL
-from hsm.plan import ProvisioningPlan
+from hsm.plan import AES256, HMAC_SHA256, P256, P256_AGREEMENT, Host, ProvisioningPlan
 from hsm.profiles import CERTIFIABLE, ISSUING, ROOT, Profile
 from juki.custody.port import ISSUING_AUTHORITY
 
@@ -19,7 +19,7 @@ class KeyClass:
 
     label: str
     kind: str
-    """"P-256", "AES-256" or "HMAC-SHA256"."""
+    """"P-256", "P-256 agreement", "AES-256" or "HMAC-SHA256"."""
     holders: tuple[str, ...]
     """Names of the hosts that hold one each."""
     uses: tuple[tuple[str, str], ...]
@@ -35,16 +35,22 @@ def profile_of(plan: ProvisioningPlan, label: str) -> Profile:
     return profile if days is None else replace(profile, lifetime=timedelta(days=days))
 
 
+def certified_labels(host: Host) -> tuple[str, ...]:
+    """Labels of a host's keys that get a certificate."""
+    return tuple(label for label in host.elliptic_labels() if label in _PROFILES)
+
+
 def key_classes(plan: ProvisioningPlan) -> tuple[KeyClass, ...]:
     """Every class of keys that ceremonies over the plan make, the root's first."""
-    kinds: dict[str, str] = {ROOT_LABEL: "P-256"}
+    kinds: dict[str, str] = {ROOT_LABEL: P256}
     holders: dict[str, list[str]] = {ROOT_LABEL: [ROOT_HOST]}
     uses: dict[str, set[tuple[str, str]]] = {ROOT_LABEL: set()}
     for host in plan.hosts():
         for kind, labels in (
-            ("P-256", host.certified_labels()),
-            ("AES-256", host.wrapping_labels()),
-            ("HMAC-SHA256", host.mac_labels()),
+            (P256, host.signing_labels()),
+            (P256_AGREEMENT, host.agreement_labels()),
+            (AES256, host.wrapping_labels()),
+            (HMAC_SHA256, host.mac_labels()),
         ):
             for label in labels:
                 kinds[label] = kind

@@ -53,10 +53,14 @@ class Officers:
                 Reason.CONFIGURATION_INVALID, "the threshold is at least 1 and at most all officers"
             )
 
+    def are_same(self, others: Officers) -> bool:
+        """Whether the same people hold as many shares of the same threshold."""
+        return (self.threshold, set(self.names)) == (others.threshold, set(others.names))
 
-def share_file(folder: Path, officer: str) -> Path:
-    """Where an officer's sealed share is kept."""
-    return folder / f"{officer}.share.json"
+
+def share_file(folder: Path, officer: str, sharing: str) -> Path:
+    """Where an officer's sealed share is kept; a share of another sharing is another file."""
+    return folder / f"{officer}.{sharing[:8]}.share.json"
 
 
 def seal_share(
@@ -84,7 +88,7 @@ def seal_share(
         "nonce": nonce.hex(),
         "sealed": sealed.hex(),
     }
-    write_secret(share_file(folder, officer), json.dumps(values, indent=1) + "\n")
+    write_secret(share_file(folder, officer, sharing), json.dumps(values, indent=1) + "\n")
 
 
 def open_share(folder: Path, officer: str, passphrase: str, sharing: str) -> Share:
@@ -94,11 +98,16 @@ def open_share(folder: Path, officer: str, passphrase: str, sharing: str) -> Sha
     not there, cannot be read or belongs to another sharing.
     """
     try:
-        values = json.loads(share_file(folder, officer).read_text("ascii"))
+        values = json.loads(share_file(folder, officer, sharing).read_text("ascii"))
         number, of, cost = int(values["number"]), str(values["sharing"]), int(values["scrypt_n"])
         salt, nonce, sealed = (bytes.fromhex(values[key]) for key in ("salt", "nonce", "sealed"))
         if not 2 <= cost <= _HIGHEST_COST or cost & (cost - 1) or len(nonce) != _NONCE_BYTES:
             raise ValueError
+    except FileNotFoundError:
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID,
+            f"{folder} holds no share of officer {officer!r} in these tokens",
+        ) from None
     except (OSError, ValueError, KeyError, TypeError):
         raise JukiError(
             Reason.CONFIGURATION_INVALID, f"the share of officer {officer!r} cannot be read"

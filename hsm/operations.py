@@ -17,6 +17,7 @@ from hsm.authority import Authority, Issuer, Names, names_for, names_of, public_
 from hsm.hpke import open_sealed, sealed_message
 from hsm.permissions import TOKEN, Operation, Permissions
 from hsm.profiles import CERTIFIABLE, SERVER_LEAF
+from hsm.refusing import error_response
 from hsm.token import TOKEN_LOST, Token
 from juki.custody.port import MAXIMUM_ITEMS
 from juki.custody.verify import verify_signature
@@ -185,17 +186,24 @@ class Operations:
         )
         return _certificates((certificate, *issuer.chain))
 
-    def _health(self, _asked: pb.CustodyHealthRequest) -> pb.CustodyResponse:
+    def prove_token(self) -> float:
+        """Sign something with the health key and verify it; the seconds the signature took.
+
+        Raises CUSTODY_UNAVAILABLE where it does not verify, PKCS11Error where the token fails.
+        """
         digest = sha256(self._token.random(32)).digest()
         begin = self._monotonic()
         signature = self._token.sign(self._health_key, digest)
         seconds = self._monotonic() - begin
         if not verify_signature(self._token.public_key(self._health_key), digest, signature):
             raise JukiError(Reason.CUSTODY_UNAVAILABLE, "the token's signature does not verify")
+        return seconds
+
+    def _health(self, _asked: pb.CustodyHealthRequest) -> pb.CustodyResponse:
         return pb.CustodyResponse(
             health=pb.CustodyHealth(
                 key=self._health_key,
-                sign_microseconds=round(seconds * 1e6),
+                sign_microseconds=round(self.prove_token() * 1e6),
                 token_label=self._token.label,
                 manufacturer=self._token.manufacturer,
                 model=self._token.model,
@@ -211,11 +219,6 @@ class Operations:
 
     def _issuer(self, key: str) -> Issuer:
         return Issuer(self._token.signing_key(key), self._chain(key))
-
-
-def error_response(error: JukiError) -> pb.CustodyResponse:
-    """A refusal as a response, without a request id."""
-    return pb.CustodyResponse(error=pb.CustodyError(reason=error.reason, message=error.message))
 
 
 def _value(value: bytes) -> pb.CustodyResponse:

@@ -28,6 +28,10 @@ SERVER_SOCKET = "custody.sock"
 AUTHORITY_SOCKET = "authority.sock"
 """The socket of whoever certifies new hosts with the issuing authority."""
 
+P256, AES256, HMAC_SHA256 = "P-256", "AES-256", "HMAC-SHA256"
+P256_AGREEMENT = "P-256 agreement"
+"""Kinds of keys: "P-256" signs, "P-256 agreement" agrees on secrets (ECDH) and never signs."""
+
 Grants = tuple[tuple[str, tuple[Operation, ...]], ...]
 
 _SIGNER = (Operation.SIGN, Operation.CERTIFICATE_CHAIN)
@@ -64,14 +68,19 @@ class Host:
     """What its issuing authority may name; None where it has none."""
     converts_individual_numbers: bool = False
     """Whether it holds the key of the conversion (the nation only)."""
+    own_keys: tuple[tuple[str, str], ...] = ()
+    """Labels and kinds of its keys, all of them, where it fits no template."""
+    own_sockets: tuple[tuple[str, Grants], ...] = ()
+    """Its sockets, all of them, where it fits no template."""
     receives_sealed: bool = False
     """Whether others seal messages to it that no host between may read (municipalities only)."""
-
     ends_tls: bool = False
     """Whether it is the nginx before a server: its token holds the one key, custody is not run."""
 
     def signing_labels(self) -> tuple[str, ...]:
         """Labels of its P-256 keys that sign."""
+        if self.own_keys:
+            return self._own_labels(P256)
         if self.ends_tls:
             return (TLS_SERVER,)
         labels: tuple[str, ...] = (TLS_CLIENT,)
@@ -81,22 +90,30 @@ class Host:
 
     def agreement_labels(self) -> tuple[str, ...]:
         """Labels of its P-256 keys that agree on secrets and never sign."""
+        if self.own_keys:
+            return self._own_labels(P256_AGREEMENT)
         return (EXCHANGE,) if self.receives_sealed else ()
 
-    def certified_labels(self) -> tuple[str, ...]:
-        """Labels of its keys that have certificates."""
+    def elliptic_labels(self) -> tuple[str, ...]:
+        """Labels of all its P-256 keys."""
         return self.signing_labels() + self.agreement_labels()
 
     def wrapping_labels(self) -> tuple[str, ...]:
         """Labels of its AES-256 keys."""
+        if self.own_keys:
+            return self._own_labels(AES256)
         return (WRAPPING,) if self.dns and not self.ends_tls else ()
 
     def mac_labels(self) -> tuple[str, ...]:
         """Labels of its HMAC keys."""
+        if self.own_keys:
+            return self._own_labels(HMAC_SHA256)
         return (INDIVIDUAL_NUMBER,) if self.converts_individual_numbers else ()
 
     def sockets(self) -> dict[str, Grants]:
         """Its sockets and what is granted on each."""
+        if self.own_sockets:
+            return dict(self.own_sockets)
         if self.ends_tls:
             return {}
         grants = _SERVER_GRANTS if self.dns else _CLIENT_GRANTS
@@ -108,6 +125,9 @@ class Host:
         if self.issuing_names:
             sockets[AUTHORITY_SOCKET] = _AUTHORITY_GRANTS
         return sockets
+
+    def _own_labels(self, kind: str) -> tuple[str, ...]:
+        return tuple(label for label, of in self.own_keys if of == kind)
 
 
 @dataclass(frozen=True)
@@ -132,13 +152,24 @@ class ProvisioningPlan:
     trust_domain: str = DEFAULT_TRUST_DOMAIN
     module: Path = DEFAULT_MODULE
     allowed_uids: tuple[int, ...] = field(default=())
-    """Users who may call custody; empty: the user who provisions."""
+    """Users who may call custody; empty: the owner of the host's directory."""
+    socket_uids: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Users of one socket where they differ, by its name (`authority.sock`) or, before that, by
+    host and name (`national/authority.sock`)."""
     further_hosts: tuple[Host, ...] = ()
     """Hosts described one by one, beside those of the templates."""
     nginx_before: tuple[str, ...] = ()
     """Names of hosts before whose servers nginx ends TLS, with a token of its own."""
     lifetime_days: dict[str, int] = field(default_factory=dict)
     """Validity of certificates by key label, where it differs from the profile's."""
+
+    def uids_of(self, host: Host) -> dict[str, tuple[int, ...]]:
+        """The users of those sockets of a host whose users differ from `allowed_uids`."""
+        named = {
+            socket: self.socket_uids.get(f"{host.name}/{socket}", self.socket_uids.get(socket))
+            for socket in host.sockets()
+        }
+        return {socket: uids for socket, uids in named.items() if uids is not None}
 
     def hosts(self) -> tuple[Host, ...]:
         """Every host, issuing authorities before those they certify."""

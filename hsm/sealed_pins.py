@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hsm.officers import PERSON_COST, Officers, Passphrases, open_share, seal_share
+from hsm.officers import (
+    PERSON_COST,
+    Officers,
+    Passphrases,
+    open_share,
+    seal_share,
+    share_file,
+)
 from hsm.secret_sharing import KEY_BYTES, Share, join_key, split_key
 from hsm.token_making import write_secret
 from juki.domain.errors import JukiError, Reason
@@ -35,12 +43,55 @@ class OfficersTable:
     passphrases: Passphrases
     cost: int = PERSON_COST
     """scrypt's N for new shares."""
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    """Where officers keep their shares who do not keep them in `folder`: a stick of their own."""
+    attempts: int = 1
+    """How often an officer is asked whose passphrase is wrong or, when new, too short."""
+
+    def folder_of(self, officer: str) -> Path:
+        """Where an officer's share is kept."""
+        return self.folders.get(officer, self.folder)
+
+    def share_of(self, officer: str, sharing: str) -> Share | None:
+        """An officer's share, None where the officer is not present; raises as `open_share`."""
+        for left in reversed(range(self.attempts)):
+            passphrase = self.passphrases(officer, False)
+            if passphrase is None:
+                break
+            try:
+                return open_share(self.folder_of(officer), officer, passphrase, sharing)
+            except JukiError as wrong:
+                if not left or wrong.reason != Reason.KEY_USE_NOT_PERMITTED:
+                    raise
+        return None
+
+    def keep_share(self, officer: str, share: Share, sharing: str) -> bool:
+        """Have an officer choose a passphrase and seal a new share; False where not present."""
+        folder = self.folder_of(officer)
+        if officer in self.folders and not folder.is_dir():
+            # Made here, it would lie on this machine's disk under the stick's name.
+            raise JukiError(
+                Reason.CONFIGURATION_INVALID,
+                f"{folder}, where officer {officer!r} keeps a share, is not there",
+            )
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in reversed(range(self.attempts)):
+            passphrase = self.passphrases(officer, True)
+            if passphrase is None:
+                break
+            try:
+                seal_share(folder, officer, passphrase, share, sharing=sharing, cost=self.cost)
+                return True
+            except JukiError:
+                if not left:
+                    raise
+        return False
 
 
 class SealedPins:
     """The sealed PINs, open; see `open_sealed_pins`."""
 
-    def __init__(self, file: Path, key: bytes, values: dict[str, object], present: tuple[str, ...]):
+    def __init__(self, file: Path, key: bytes, values: dict[str, Any], present: tuple[str, ...]):
         self._file = file
         self._key = AESGCM(key)
         self._values = values
@@ -61,11 +112,31 @@ class SealedPins:
                 Reason.TAMPERING_DETECTED, f"the sealed PIN of {name!r} was changed"
             ) from None
 
+    def names(self) -> tuple[str, ...]:
+        """Whose PINs are kept."""
+        return tuple(name for name in self._entries() if name != _CHECK)
+
     def put(self, name: str, pin: str) -> None:
         """Keep a PIN; it is in the file when this returns."""
+        self._seal(name, pin)
+        self._write()
+
+    def move(self, name: str, to: str) -> None:
+        """Keep a PIN under another name, in the place of what was kept there."""
+        self._seal(to, self.get(name))
+        self.remove(name)
+
+    def remove(self, name: str) -> None:
+        """Keep a PIN no longer."""
+        del self._entries()[name]
+        self._write()
+
+    def _seal(self, name: str, pin: str) -> None:
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = nonce + self._key.encrypt(nonce, pin.encode("ascii"), self._binding(name))
         self._entries()[name] = sealed.hex()
+
+    def _write(self) -> None:
         unfinished = self._file.with_name(self._file.name + ".new")
         write_secret(unfinished, json.dumps(self._values, indent=1) + "\n")
         unfinished.rename(self._file)
@@ -90,63 +161,115 @@ def open_sealed_pins(
     Raises KEY_USE_NOT_PERMITTED where too few answer or a passphrase is wrong, and
     CONFIGURATION_INVALID where the officers of the ceremony are not those who hold the shares.
     """
-    pins = _opened(file, table) if file.exists() else _new(file, table, random_bytes)
+    pins = _opened(file, table) if file.exists() else _new(file, table, random_bytes, {})
     try:
         yield pins
     finally:
         del pins._key
 
 
-def _new(file: Path, table: OfficersTable, random_bytes: Callable[[int], bytes]) -> SealedPins:
+@contextmanager
+def share_anew(
+    pins: SealedPins,
+    table: OfficersTable,
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+) -> Iterator[SealedPins]:
+    """Seal the same PINs under a new key with new shares for `table`; all old shares are void.
+
+    The old ones open the file until it is replaced, in one step, when every new officer has a
+    share. Raises KEY_USE_NOT_PERMITTED where a new officer is absent.
+    """
+    anew = _new(pins._file, table, random_bytes, {name: pins.get(name) for name in pins.names()})
+    try:
+        yield anew
+    finally:
+        del anew._key
+
+
+def holders_of(file: Path) -> Officers:
+    """Who holds shares of the sealed PINs; raises CONFIGURATION_INVALID."""
+    values = _read(file)
+    return Officers(values["threshold"], tuple(values["officers"]))
+
+
+def void_shares(file: Path, table: OfficersTable) -> None:
+    """Remove from these officers' directories all shares but those that open the file."""
+    sharing = str(_read(file)["sharing"])
+    for name in table.officers.names:
+        folder = table.folder_of(name)
+        for share in folder.glob(f"{name}.*.share.json"):
+            if share != share_file(folder, name, sharing):
+                share.unlink()
+
+
+def _new(
+    file: Path,
+    table: OfficersTable,
+    random_bytes: Callable[[int], bytes],
+    kept_pins: Mapping[str, str],
+) -> SealedPins:
     """Every officer gets a share; last comes the file, which says that all of them have one."""
     officers = table.officers
-    passphrases = {name: table.passphrases(name, True) for name in officers.names}
-    absent = [name for name, passphrase in passphrases.items() if passphrase is None]
+    key, sharing = random_bytes(KEY_BYTES), random_bytes(16).hex()
+    shares = split_key(key, officers.threshold, len(officers.names))
+    kept = {
+        name: table.keep_share(name, share, sharing)
+        for name, share in zip(officers.names, shares, strict=True)
+    }
+    absent = [name for name, is_kept in kept.items() if not is_kept]
     if absent:
+        for name in officers.names:
+            share_file(table.folder_of(name), name, sharing).unlink(missing_ok=True)
         raise JukiError(
             Reason.KEY_USE_NOT_PERMITTED,
-            f"the first ceremony needs every officer; absent: {', '.join(absent)}",
+            f"who gets a new share has to be present; absent: {', '.join(absent)}",
         )
-    key, sharing = random_bytes(KEY_BYTES), random_bytes(16).hex()
-    table.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    shares = split_key(key, officers.threshold, len(officers.names))
-    for (name, passphrase), share in zip(passphrases.items(), shares, strict=True):
-        seal_share(table.folder, name, passphrase or "", share, sharing=sharing, cost=table.cost)
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "sharing": sharing,
         "threshold": officers.threshold,
         "officers": list(officers.names),
         "pins": {},
     }
     pins = SealedPins(file, key, values, officers.names)
+    for name, pin in kept_pins.items():
+        pins._seal(name, pin)
     pins.put(_CHECK, "")
     return pins
 
 
 def _opened(file: Path, table: OfficersTable) -> SealedPins:
     officers = table.officers
+    values = _read(file)
+    sharing, threshold = values["sharing"], values["threshold"]
+    if not officers.are_same(holders_of(file)):
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID,
+            "the officers of the ceremony file are not those who hold the shares: "
+            "`juki hsm ceremony reshare` changes officers",
+        )
+    shares: list[Share] = []
+    present: list[str] = []
+    for name in officers.names:
+        if len(shares) == threshold:
+            break  # nobody types a passphrase that is not needed
+        share = table.share_of(name, sharing)
+        if share is not None:
+            shares.append(share)
+            present.append(name)
+    pins = SealedPins(file, join_key(shares, threshold), values, tuple(present))
+    pins.get(_CHECK)
+    return pins
+
+
+def _read(file: Path) -> dict[str, Any]:
     try:
         values = json.loads(file.read_text("ascii"))
-        sharing, threshold = str(values["sharing"]), int(values["threshold"])
-        names = tuple(values["officers"])
-        if not isinstance(values["pins"], dict):
+        shapes = {"sharing": str, "threshold": int, "officers": list, "pins": dict}
+        if not all(isinstance(values[name], shape) for name, shape in shapes.items()):
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError):
         raise JukiError(
             Reason.CONFIGURATION_INVALID, f"the sealed PINs {file.name} cannot be read"
         ) from None
-    if (threshold, set(names)) != (officers.threshold, set(officers.names)):
-        raise JukiError(
-            Reason.CONFIGURATION_INVALID,
-            "the officers of the ceremony file are not those who hold the shares",
-        )
-    shares: list[Share] = []
-    present: list[str] = []
-    for name in officers.names:
-        passphrase = table.passphrases(name, False)
-        if passphrase is not None:
-            shares.append(open_share(table.folder, name, passphrase, sharing))
-            present.append(name)
-    pins = SealedPins(file, join_key(shares, threshold), values, tuple(present))
-    pins.get(_CHECK)
-    return pins
+    assert isinstance(values, dict)
+    return values

@@ -1,19 +1,20 @@
-"""Custody's event loop: one thread, many callers, fair turns, bounded buffers."""
+"""The worker's event loop: one thread, many callers, fair turns, bounded buffers."""
 
 from __future__ import annotations
 
 import selectors
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import structlog
 from google.protobuf.message import DecodeError
 
-from hsm.operations import Job, Operations, error_response
+from hsm.operations import Job, Operations
 from hsm.permissions import Permissions
-from hsm.sockets import SocketRole, listen, peer_uid
+from hsm.refusing import error_response
+from hsm.sockets import Door, SocketRole, refusal_of_caller
 from juki.custody.framing import frame, take_frames
 from juki.domain.errors import JukiError, Reason
 from juki.v1 import custody_pb2 as pb
@@ -23,6 +24,10 @@ _MOST_JOBS = 64
 """Requests of one caller accepted before more is read from it."""
 _MOST_UNSENT_BYTES = 1 << 22
 """Responses waiting for one caller before more is read from it."""
+_MOST_CONNECTIONS = 256
+"""Connections of all callers together; one more is refused."""
+_LOOK_UP_SECONDS = 0.5
+"""How often an idle loop looks up from its sockets to tell that it lives."""
 
 _log = structlog.get_logger(__name__)
 
@@ -49,10 +54,16 @@ class _Connection:
 
 
 class Service:
-    """Serves `Operations` on several sockets until `stop`."""
+    """Serves `Operations` on several sockets until `stop`.
 
-    def __init__(self, operations: Operations, roles: Sequence[SocketRole]) -> None:
+    `look_up` is called between slices of work, and twice a second without any.
+    """
+
+    def __init__(
+        self, operations: Operations, doors: Sequence[Door], look_up: Callable[[], None]
+    ) -> None:
         self._operations = operations
+        self._look_up = look_up
         self._selector = selectors.DefaultSelector()
         self._jobs: deque[tuple[_Connection, Job]] = deque()
         self._connections: set[_Connection] = set()
@@ -61,11 +72,8 @@ class Service:
         self._wake_reader.setblocking(False)
         self._wake_writer.setblocking(False)
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
-        self._listeners: list[tuple[socket.socket, SocketRole]] = []
-        for role in roles:
-            listener = listen(role)
-            self._listeners.append((listener, role))
-            self._selector.register(listener, selectors.EVENT_READ, role)
+        for door in doors:
+            self._selector.register(door.listener, selectors.EVENT_READ, door.role)
 
     def stop(self) -> None:
         """Ask the loop to finish its jobs and end; safe from a signal handler."""
@@ -74,12 +82,13 @@ class Service:
             self._wake_writer.send(b"\0")
 
     def run(self) -> None:
-        """Serve until stopped; then answer what was accepted and remove the sockets."""
+        """Serve until stopped; then answer what was accepted."""
         try:
             while not self._stopping or self._jobs:
-                for key, events in self._selector.select(0 if self._jobs else None):
+                for key, events in self._selector.select(0 if self._jobs else _LOOK_UP_SECONDS):
                     self._ready(key, events)
                 self._take_turn()
+                self._look_up()
         finally:
             self._close()
 
@@ -103,12 +112,11 @@ class Service:
         connection = _Connection(peer, role.permissions)
         self._connections.add(connection)
         self._selector.register(peer, selectors.EVENT_READ, connection)
-        uid = peer_uid(peer)
-        if uid not in role.allowed_uids:
-            _log.warning("caller refused", uid=uid, socket=role.path.name)
-            refusal = JukiError(
-                Reason.IDENTITY_NOT_PERMITTED, "this user may not use this socket of custody"
-            )
+        refusal = refusal_of_caller(peer, role)
+        if refusal is None and len(self._connections) > _MOST_CONNECTIONS:
+            _log.warning("too many connections", socket=role.path.name)
+            refusal = JukiError(Reason.CUSTODY_UNAVAILABLE, "custody has too many callers")
+        if refusal is not None:
             self._refuse(connection, refusal)
 
     def _receive(self, connection: _Connection) -> None:
@@ -199,9 +207,6 @@ class Service:
     def _close(self) -> None:
         for connection in list(self._connections):
             self._drop(connection)
-        for listener, role in self._listeners:
-            listener.close()
-            role.path.unlink(missing_ok=True)
         self._selector.close()
         self._wake_reader.close()
         self._wake_writer.close()

@@ -7,11 +7,15 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from hsm.permissions import Permissions
 from juki.domain.errors import JukiError, Reason
 
 _LONGEST_PATH_BYTES = 107
 _CREDENTIALS = struct.Struct("3i")
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,23 @@ class SocketRole:
     """File mode of the socket."""
     allowed_uids: frozenset[int]
     permissions: Permissions
+
+
+@dataclass(frozen=True)
+class Door:
+    """A role's listening socket; the front makes it, the worker answers at it."""
+
+    listener: socket.socket
+    role: SocketRole
+
+
+def refusal_of_caller(connection: socket.socket, role: SocketRole) -> JukiError | None:
+    """Why this caller may not use this socket, whatever it asks; None where it may."""
+    uid = peer_uid(connection)
+    if uid in role.allowed_uids:
+        return None
+    _log.warning("caller refused", uid=uid, socket=role.path.name)
+    return JukiError(Reason.IDENTITY_NOT_PERMITTED, "this user may not use this socket of custody")
 
 
 def listen(role: SocketRole) -> socket.socket:

@@ -19,23 +19,29 @@ from pkcs11.exceptions import (
     EncryptedDataInvalid,
     EncryptedDataLenRange,
     GeneralError,
+    KeyHandleInvalid,
     MultipleObjectsReturned,
     MultipleTokensReturned,
     NoSuchKey,
     NoSuchToken,
     ObjectHandleInvalid,
+    PinExpired,
     PinIncorrect,
     PinInvalid,
     PinLenRange,
     PinLocked,
     PKCS11Error,
+    SessionClosed,
     SessionHandleInvalid,
+    SlotIDInvalid,
     TokenNotPresent,
+    TokenNotRecognised,
     UserNotLoggedIn,
 )
 from pkcs11.mechanisms import GCMParams
 from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
 
+from hsm.pin_guard import PinGuard
 from hsm.token_keys import TokenKey
 from hsm.wiping import taken
 from juki.custody.port import DIGEST_BYTES
@@ -53,12 +59,24 @@ MECHANISM_TABLE = Path(__file__).with_name("mechanisms.tsv")
 TOKEN_LOST = (
     DeviceError,
     DeviceRemoved,
+    KeyHandleInvalid,
     ObjectHandleInvalid,
+    SessionClosed,
     SessionHandleInvalid,
+    SlotIDInvalid,
     TokenNotPresent,
+    TokenNotRecognised,
     UserNotLoggedIn,
 )
 """Failures after which the session is of no more use: only a new log-in can help."""
+
+
+class TokenNotReady(JukiError):  # noqa: N818 - named for the state, not the failure
+    """The token cannot be opened now, but may be later with nothing changed here: it is absent."""
+
+
+class PinNotUsable(TokenNotReady):
+    """The token's PIN is wrong, locked or one attempt from it: an officer has to act."""
 
 
 @dataclass(frozen=True)
@@ -263,11 +281,16 @@ def _gcm(nonce: bytes) -> dict[str, Any]:
 
 @contextmanager
 def open_token(
-    location: TokenLocation, *, writable: bool = False, pin: str | None = None
+    location: TokenLocation,
+    *,
+    writable: bool = False,
+    pin: str | None = None,
+    guard: PinGuard | None = None,
 ) -> Iterator[Token]:
     """Open and log in to a token; raises CONFIGURATION_INVALID with what is wrong.
 
-    A ceremony gives the `pin` that its officers opened; without it the PIN's file is read.
+    That is `TokenNotReady` where the same may succeed later. A ceremony gives the `pin` that its
+    officers opened; without it the PIN's file is read, and `guard` says whether it may be tried.
 
     One token at a time in a process, and only from one thread: the module is initialised without
     locks, and SoftHSM reads its configuration only when it is initialised.
@@ -276,7 +299,7 @@ def open_token(
     try:
         token = _find(library, location)
         _refuse_missing_mechanisms(token)
-        session = _log_in(token, location, pin, writable=writable)
+        session = _log_in(token, location, pin, guard, writable=writable)
         try:
             yield Token(token, session)
         finally:
@@ -292,8 +315,11 @@ def load_module(module: Path, softhsm_configuration: Path | None) -> Any:
         os.environ["SOFTHSM2_CONF"] = str(softhsm_configuration)
     try:
         return pkcs11.lib(str(module))
-    except (RuntimeError, PKCS11Error) as error:
-        raise JukiError(
+    except RuntimeError as error:
+        # Some modules fail to initialise while their device is away; a file that is no module will
+        # never be one.
+        kind = TokenNotReady if isinstance(error, PKCS11Error) else JukiError
+        raise kind(
             Reason.CONFIGURATION_INVALID, f"the PKCS#11 module {module} cannot be initialised"
         ) from error
 
@@ -311,7 +337,7 @@ def _find(library: Any, location: TokenLocation) -> Any:
             f"more than one token {words}: name the serial number of the right one",
         ) from None
     except NoSuchToken:
-        raise JukiError(Reason.CONFIGURATION_INVALID, f"no token {words}") from None
+        raise TokenNotReady(Reason.CONFIGURATION_INVALID, f"no token {words}") from None
 
 
 def required_mechanisms() -> dict[Mechanism, str]:
@@ -333,30 +359,63 @@ def _refuse_missing_mechanisms(token: Any) -> None:
         )
 
 
-def _log_in(token: Any, location: TokenLocation, pin: str | None = None, *, writable: bool) -> Any:
+def _log_in(
+    token: Any,
+    location: TokenLocation,
+    pin: str | None,
+    guard: PinGuard | None,
+    *,
+    writable: bool,
+) -> Any:
+    label = location.label
+    if pin is None:
+        # A ceremony's PIN was checked when its officers opened it: it is no guess.
+        pin = _pin_worth_trying(token.flags, location, guard)
+    try:
+        session = token.open(user_pin=pin, rw=writable)
+    except (PinExpired, PinIncorrect, PinInvalid, PinLenRange, PinLocked) as error:
+        locked = isinstance(error, PinLocked)
+        if guard is not None:
+            guard.refused(locked=locked, warned=_warns_now(token))
+        does = "has locked its PIN" if locked else "refuses the PIN in its file"
+        raise _pin_not_usable(f"the token {label!r} {does}") from None
+    if guard is not None:
+        guard.accepted()
+    return session
+
+
+def _pin_worth_trying(flags: TokenFlag, location: TokenLocation, guard: PinGuard | None) -> str:
+    """The PIN in the file, where no attempt is wasted on it; raises `PinNotUsable`."""
+    label = location.label
+    if flags & TokenFlag.USER_PIN_LOCKED:
+        raise _pin_not_usable(f"the token {label!r} has locked its PIN")
     # The flag outlives this process: no restart, however often, uses up the attempt that is left.
-    # A ceremony's PIN was checked when its officers opened it: it is no guess.
-    if pin is None and token.flags & TokenFlag.USER_PIN_FINAL_TRY:
-        raise JukiError(
-            Reason.CONFIGURATION_INVALID,
-            f"the token {location.label!r} locks its PIN at one more wrong attempt; "
-            "custody leaves that one to its officers",
+    if flags & TokenFlag.USER_PIN_FINAL_TRY:
+        raise _pin_not_usable(
+            f"the token {label!r} locks its PIN at one more wrong attempt; "
+            "custody leaves that one to its officers"
+        )
+    if guard is not None and guard.forbids(warned=_warned(flags)):
+        raise _pin_not_usable(
+            f"the token {label!r} has refused the PIN in its file; custody tries it again when the "
+            "file or the token changes"
         )
     try:
-        if pin is None:
-            pin = location.pin_file.read_text(encoding="ascii").strip()
-    except OSError as error:
-        raise JukiError(
-            Reason.CONFIGURATION_INVALID, f"the PIN file {location.pin_file} cannot be read"
-        ) from error
+        return location.pin_file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        raise _pin_not_usable("the PIN file cannot be read") from None
+
+
+def _warned(flags: TokenFlag) -> bool:
+    return bool(flags & TokenFlag.USER_PIN_COUNT_LOW)
+
+
+def _warns_now(token: Any) -> bool:
     try:
-        return token.open(user_pin=pin, rw=writable)
-    except (PinIncorrect, PinInvalid, PinLenRange):
-        raise JukiError(
-            Reason.CONFIGURATION_INVALID,
-            f"the token {location.label!r} refuses the PIN in {location.pin_file}",
-        ) from None
-    except PinLocked:
-        raise JukiError(
-            Reason.CONFIGURATION_INVALID, f"the token {location.label!r} has locked its PIN"
-        ) from None
+        return _warned(token.slot.get_token().flags)
+    except PKCS11Error:
+        return False
+
+
+def _pin_not_usable(message: str) -> PinNotUsable:
+    return PinNotUsable(Reason.CONFIGURATION_INVALID, message)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from pkcs11.exceptions import PinIncorrect, PinInvalid, PinLenRange
 
 from hsm.token import TokenLocation, load_module
 from juki.domain.errors import JukiError, Reason
@@ -40,6 +44,36 @@ def make_softhsm_token(location: TokenLocation, pin: str, security_officer_pin: 
         session: Any = token.open(rw=True, so_pin=security_officer_pin)
         try:
             session.init_pin(pin)
+        finally:
+            session.close()
+    finally:
+        library.finalize()
+
+
+def change_pin(location: TokenLocation, old: str, new: str, *, is_officer: bool) -> None:
+    """Change the user's PIN of a token, or its security officer's; raises `PKCS11Error`."""
+    with _logged_in(location, old, is_officer=is_officer) as session:
+        session.set_pin(old, new)
+
+
+def pin_is_right(location: TokenLocation, pin: str, *, is_officer: bool) -> bool:
+    """Whether a token takes the PIN: a wrong one counts as an attempt."""
+    try:
+        with _logged_in(location, pin, is_officer=is_officer):
+            return True
+    except (PinIncorrect, PinInvalid, PinLenRange):
+        return False
+
+
+@contextmanager
+def _logged_in(location: TokenLocation, pin: str, *, is_officer: bool) -> Iterator[Any]:
+    library = load_module(location.module, location.softhsm_configuration)
+    try:
+        token = library.get_token(token_label=location.label)
+        who = {"so_pin" if is_officer else "user_pin": pin}
+        session = token.open(rw=True, **who)
+        try:
+            yield session
         finally:
             session.close()
     finally:

@@ -2,17 +2,17 @@
 
 A ceremony leaves `0001.jsonl` (a JSON object a line, each with the SHA-256 of the line before; the
 first line of a transcript has that of the last line of the transcript before), `0001.txt` (the
-same for people) and `0001.sig` (a detached ECDSA P-256 signature in DER, base64, by the root key
-over the domain prefix and the JSON lines). A ceremony that was interrupted left
+same for people, ending with the digest of the last line, so that it stands for all of them) and
+`0001.sig`: an ECDSA P-256 signature in DER by the root key over the text as it lies in its file,
+so that whoever has OpenSSL can verify what they read. A ceremony that was interrupted left
 `unfinished.jsonl`; the next one goes on in it, so that nothing done is unsaid.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -22,15 +22,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from hsm.transcript_text import Fact, digest_in, transcript_text
 from juki.domain.errors import JukiError, Reason
 
 _UNFINISHED = "unfinished.jsonl"
-_SIGNED = b"juki key ceremony transcript v1\n"
-"""Before the lines in what is signed: no certificate ever begins so."""
 _START = "0" * 64
-_OWN_FIELDS = ("step", "time", "previous")
-
-Fact = str | int | list[str]
 
 
 @dataclass(frozen=True)
@@ -78,15 +74,20 @@ class Transcript:
         self._previous = sha256(line).hexdigest()
 
     def finish(self, key: ec.EllipticCurvePrivateKey) -> Path:
-        """Sign it with the root key and give it its number; gives the text's file."""
-        lines = self._file.read_bytes()
-        signature = base64.b64encode(key.sign(_SIGNED + lines, ec.ECDSA(hashes.SHA256())))
+        """Sign it with the root key and give it its number; gives the text's file.
+
+        No certificate can be mistaken for it: none begins with the text's first character.
+        """
         name = f"{self._number:04}"
-        (self._folder / f"{name}.sig").write_bytes(signature + b"\n")
-        text = self._folder / f"{name}.txt"
-        text.write_text(_text(lines), "utf-8")
+        lines = self._file.read_bytes().splitlines()
+        text = transcript_text(self._number, lines, self._previous).encode()
+        written = self._folder / f"{name}.txt"
+        written.write_bytes(text)
+        signature = key.sign(text, ec.ECDSA(hashes.SHA256()))
+        (self._folder / f"{name}.sig").write_bytes(signature)
+        os.sync()  # what it says was done is on disk before it counts as signed
         self._file.rename(self._folder / f"{name}.jsonl")
-        return text
+        return written
 
     def _cut_torn_line(self) -> None:
         written = self._file.read_bytes()
@@ -106,7 +107,7 @@ def is_unfinished(folder: Path) -> bool:
 
 
 def verify_transcripts(folder: Path, root: ec.EllipticCurvePublicKey) -> VerifiedTranscripts:
-    """Verify every transcript of a folder: signatures, chain, numbers, and the text for people.
+    """Verify every transcript of a folder: signatures, numbers, and the chain.
 
     Raises TAMPERING_DETECTED naming what does not hold, CONFIGURATION_INVALID for an empty folder.
     """
@@ -117,15 +118,14 @@ def verify_transcripts(folder: Path, root: ec.EllipticCurvePublicKey) -> Verifie
     for place, name in enumerate(names, start=1):
         if name != f"{place:04}.jsonl":
             raise _tampered(f"transcript {place:04} is missing")
-        lines = (folder / name).read_bytes()
-        if not _is_signed(lines, folder / f"{place:04}.sig", root):
-            raise _tampered(f"{name} is not what the root key signed")
-        for line in lines.splitlines():
+        text = folder / f"{place:04}.txt"
+        if not _is_signed(text, root):
+            raise _tampered(f"{text.name} is not what the root key signed")
+        for line in (folder / name).read_bytes().splitlines():
             previous = _check_link(line, previous, name)
             count += 1
-        text = folder / f"{place:04}.txt"
-        if not text.exists() or text.read_text("utf-8") != _text(lines):
-            raise _tampered(f"{text.name} does not say what {name} says")
+        if digest_in(text.read_text("utf-8")) != previous:
+            raise _tampered(f"{text.name} does not stand for the lines of {name}")
     return VerifiedTranscripts(len(names), count, previous)
 
 
@@ -133,11 +133,11 @@ def _finished(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.glob("[0-9]*.jsonl"))
 
 
-def _is_signed(lines: bytes, file: Path, root: ec.EllipticCurvePublicKey) -> bool:
+def _is_signed(text: Path, root: ec.EllipticCurvePublicKey) -> bool:
     try:
-        signature = base64.b64decode(file.read_bytes().strip(), validate=True)
-        root.verify(signature, _SIGNED + lines, ec.ECDSA(hashes.SHA256()))
-    except (OSError, ValueError, InvalidSignature):
+        signature = text.with_suffix(".sig").read_bytes()
+        root.verify(signature, text.read_bytes(), ec.ECDSA(hashes.SHA256()))
+    except (OSError, InvalidSignature):
         return False
     return True
 
@@ -155,19 +155,6 @@ def _check_link(line: bytes, previous: str, name: str) -> str:
 
 def _last_digest(file: Path) -> str:
     return sha256(file.read_bytes().splitlines()[-1]).hexdigest()
-
-
-def _text(lines: bytes) -> str:
-    written = []
-    for line in lines.splitlines():
-        values: Mapping[str, Fact] = json.loads(line)
-        written.append(f"{values['time']}  {values['step']}")
-        for name, value in values.items():
-            if name not in _OWN_FIELDS:
-                shown = ", ".join(value) if isinstance(value, list) else value
-                written.append(f"    {name.replace('_', ' ')}: {shown}")
-    digest = sha256(lines.splitlines()[-1]).hexdigest()
-    return "\n".join([*written, "", f"digest of the last line: {digest}", ""])
 
 
 def _tampered(what: str) -> JukiError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from juki.config import Configuration
+from juki.evidence.workers import EvidenceConfiguration
 from juki.rpc.tls_ending import TlsConfiguration
 
 
@@ -41,3 +42,5 @@ class RegisterServerConfiguration(ServerConfiguration):
 
     metrics_port: int = 0
     """Loopback port for Prometheus; 0 takes a free one."""
+
+    evidence: EvidenceConfiguration = EvidenceConfiguration()

@@ -17,6 +17,7 @@ from juki.custody.client import CustodyClient
 from juki.custody.port import INDIVIDUAL_NUMBER, SIGNING, Custody
 from juki.custody.roots import load_roots
 from juki.custody.verify import fingerprint
+from juki.evidence.workers import evidence_workers
 from juki.index.lmdb_index import LmdbIndex
 from juki.policy.evaluator import Policy
 from juki.process import run_server
@@ -156,6 +157,17 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         pseudonymiser=Pseudonymiser(pseudonym_key),
         registry=registry,
     )
+    for worker in evidence_workers(
+        config.evidence,
+        engine=engine,
+        sealer=sealer,
+        custody=custody,
+        intake=intake,
+        issuer=national_identity(config.trust_domain),
+        registry=registry,
+    ):
+        worker.start()
+        stack.callback(worker.close)
     return start_serving(stack, server, monitor, registry, config.metrics_port)
 
 
@@ -178,6 +190,7 @@ def _intake(
         issuer=national_identity(config.trust_domain),
         identity_of=lambda municipality: gateway_identity(municipality, config.trust_domain),
         deliver=GovernorReports(returns).deliver,
+        evidence_algorithm=config.evidence.hash_algorithm,
     )
 
 

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from juki.custody.client import CustodyClient
 from juki.custody.roots import load_roots
 from juki.custody.tls import channel_credentials
+from juki.evidence.workers import evidence_workers
 from juki.process import run_server
 from juki.register.data_key import open_sealer
 from juki.register.disputes import DisputeBook
@@ -64,6 +65,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         identity_of=lambda municipality: gateway_identity(municipality, config.trust_domain),
         # The nation, which sees all claims, reports; here they are only kept.
         deliver=lambda connection, reports: None,
+        evidence_algorithm=config.evidence.hash_algorithm,
     )
     channel = open_channel(
         config.nation.address,
@@ -130,6 +132,15 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         Worker("relay", relay.work, wake=relay.wake, failed=relay.failed),
         Worker("returns", follower.work, wake=follower.cut),
         Worker("grants", grants.work, wake=grants.wake),
+        *evidence_workers(
+            config.evidence,
+            engine=engine,
+            sealer=sealer,
+            custody=custody,
+            intake=intake,
+            issuer=prefecture_identity(config.prefecture, config.trust_domain),
+            registry=registry,
+        ),
     ):
         worker.start()
         stack.callback(worker.close)

@@ -56,6 +56,12 @@ class RunningCustody:
         self.process.kill()
         self.process.wait()
 
+    @property
+    def worker(self) -> int:
+        """The process id of its worker; raises ValueError while there is not just one."""
+        (worker,) = workers_of(self.process.pid)
+        return worker
+
     def start_again(self) -> None:
         """Start custody anew on the same files."""
         close(self.process)
@@ -63,7 +69,7 @@ class RunningCustody:
 
 
 def start_custody(configuration: Path) -> subprocess.Popen[str]:
-    """Start custody and wait until it is ready; fails with its own words."""
+    """Start custody and wait until it is ready; fails with its own words, also where it waits."""
     with log_file(configuration).open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "hsm", "--config", str(configuration)],
@@ -74,10 +80,14 @@ def start_custody(configuration: Path) -> subprocess.Popen[str]:
         )
     assert process.stdout is not None
     if process.stdout.readline() != "custody ready\n":
-        process.wait()
         close(process)
         raise AssertionError(log_file(configuration).read_text())
     return process
+
+
+def workers_of(front: int) -> list[int]:
+    """The process ids of the workers of a custody (proc(5))."""
+    return [int(one) for one in Path(f"/proc/{front}/task/{front}/children").read_text().split()]
 
 
 def log_file(configuration: Path) -> Path:

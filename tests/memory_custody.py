@@ -65,7 +65,7 @@ class MemoryCustody:
         self._authority = network.authority
         self._host = host
         self._keys = {
-            label: ec.generate_private_key(ec.SECP256R1()) for label in host.certified_labels()
+            label: ec.generate_private_key(ec.SECP256R1()) for label in host.elliptic_labels()
         }
         self._secrets = {
             label: secrets.token_bytes(32) for label in host.wrapping_labels() + host.mac_labels()

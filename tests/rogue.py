@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -37,6 +38,8 @@ def rogue_certificate(
     *,
     uris: tuple[str, ...] = (),
     dns: tuple[str, ...] = (),
+    addresses: tuple[str, ...] = (),
+    permits: tuple[str, ...] = (),
     subject: str = "rogue",
     under: RogueCertificate | None = None,
     is_authority: bool = False,
@@ -44,7 +47,9 @@ def rogue_certificate(
 ) -> RogueCertificate:
     """A certificate signed by a host's issuing key without asking custody's rules.
 
-    With `under`, signed by that rogue authority's key in memory instead.
+    With `under`, signed by that rogue authority's key in memory instead. In all but its names it
+    is as RFC 5280 wants it, so that a strict verifier has nothing else to refuse. `permits` are
+    URI hosts that it claims as its name constraints.
     """
     files = trust_domain.files(host)
     chain = under.chain if under else read_chain(chain_file(files.certificates, issuer_label))
@@ -59,10 +64,23 @@ def rogue_certificate(
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + (timedelta(minutes=-1) if expired else timedelta(hours=1)))
         .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
+        .add_extension(_key_usage(is_authority=is_authority), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+                chain[0].extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+            ),
+            critical=False,
+        )
     )
-    names = [
+    if permits:
+        permitted = [*map(x509.UniformResourceIdentifier, permits)]
+        constraints = x509.NameConstraints(permitted, None)
+        builder = builder.add_extension(constraints, critical=True)
+    names: list[x509.GeneralName] = [
         *(x509.UniformResourceIdentifier(uri) for uri in uris),
         *(x509.DNSName(name) for name in dns),
+        *(x509.IPAddress(ipaddress.ip_address(address)) for address in addresses),
     ]
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -82,3 +100,17 @@ def rogue_certificate(
         serialization.NoEncryption(),
     )
     return RogueCertificate(private_key_pem, (certificate, *chain))
+
+
+def _key_usage(*, is_authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not is_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        encipher_only=False,
+        decipher_only=False,
+    )

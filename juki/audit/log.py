@@ -7,6 +7,7 @@ writes and syncs it at once, and lets those threads go while the next gather.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -28,6 +29,11 @@ from juki.domain.errors import JukiError, Reason
 DEFAULT_SEGMENT_BYTES: Final = 64 * 1024 * 1024
 """Read in full at every start: about 0.1 s of batches of 1,000, 1.5 s of single look-ups."""
 
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ROOM_BYTES: Final = 64 * 1024
+"""A disk that was full has room again when this is free beside what it did not take."""
+_FULL: Final = "the audit log's disk is full"
+
 
 def _held_lock() -> threading.Lock:
     lock = threading.Lock()
@@ -48,9 +54,11 @@ class _Waiting:
 class FileAuditLog:
     """An `AuditLog` over segment files; safe to share between threads.
 
-    After a write or an fsync failed, nothing is ever appended again (what the kernel did with the
-    pages is unknown, and a second fsync may claim a success that is none): every caller gets
-    AuditUnavailable until the process starts anew and the log is recovered.
+    A write that the full disk did not take is cut off again, and its callers get AuditUnavailable;
+    once there is room the log goes on. After any other failure of a write or an fsync nothing is
+    ever appended again (what the kernel did with the pages is unknown, and a second fsync may claim
+    a success that is none): every caller gets AuditUnavailable until the process starts anew and
+    the log is recovered.
     """
 
     def __init__(
@@ -75,6 +83,8 @@ class FileAuditLog:
         """Held to put anything into the queue, so that nothing follows its end."""
         self._closed = False
         self._failure: str | None = None
+        self._wanted = 0
+        """Bytes of the last append, where the disk was too full for it."""
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o750)
             self._lock_descriptor = _lock(directory / "lock")
@@ -123,9 +133,14 @@ class FileAuditLog:
         return self._head is not None and self._head.failed
 
     def check(self) -> None:
-        """Raises AuditUnavailable when nothing can be appended any more: a probe of health."""
+        """Raises AuditUnavailable when nothing can be appended now: a probe of health.
+
+        A disk that was full counts as full until it has room again, whether anybody appends or not.
+        """
         if self._failure is not None or self._closed:
             raise AuditUnavailable(self._failure or "the audit log is closed")
+        if self._wanted and not self._has_room():
+            raise AuditUnavailable(_FULL)
 
     def append(self, record: AuditRecord) -> AuditPosition:
         """Return once `record` is durable.
@@ -142,7 +157,7 @@ class FileAuditLog:
             self._queue.put(waiting)
         waiting.committed.acquire()
         if waiting.position is None:
-            raise AuditUnavailable(self._failure or "the record did not become durable")
+            raise AuditUnavailable(self._failure or _FULL)
         return waiting.position
 
     def close(self) -> None:
@@ -196,17 +211,30 @@ class FileAuditLog:
             sequence += 1
             frames.append(frame)
             positions.append(AuditPosition(sequence, chain_hash))
+        end = os.fstat(self._descriptor).st_size
+        written = False
         try:
             _write_all(self._descriptor, b"".join(frames))
+            written = True
             self._sync(self._descriptor)
         except OSError as error:
-            self._failure = f"the audit log cannot be written ({error.strerror})"
+            if error.errno in _NO_ROOM and not written:
+                # Nobody was told of any of it, and nothing of it was given to the disk yet.
+                os.ftruncate(self._descriptor, end)
+                self._wanted = sum(map(len, frames))
+            else:
+                self._failure = f"the audit log cannot be written ({error.strerror})"
             return
+        self._wanted = 0
         self._position = positions[-1]
         for waiting, position in zip(batch, positions, strict=True):
             waiting.position = position
         if os.fstat(self._descriptor).st_size >= self._segment_bytes:
             self._rotate()
+
+    def _has_room(self) -> bool:
+        disk = os.statvfs(self._directory)
+        return disk.f_bavail * disk.f_frsize >= self._wanted + _ROOM_BYTES
 
     def _rotate(self) -> None:
         try:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -42,7 +43,9 @@ class _Connection:
         """Send the request and wait for its response."""
         request.request_id = self._next_request_id
         self._next_request_id += 1
-        self._socket.sendall(frame(request.SerializeToString()))
+        # Who is refused as a whole finds the answer waiting, maybe before having asked.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._socket.sendall(frame(request.SerializeToString()))
         response = pb.CustodyResponse.FromString(self._receive())
         # 0: the connection as a whole is refused, whatever was asked.
         if response.request_id not in (0, request.request_id):
@@ -74,9 +77,10 @@ class CustodyClient:
     """`juki.custody.port.Custody` over a unix socket.
 
     Safe for many threads: each call takes an idle connection or opens one, so that no thread
-    waits for another. A lost connection (custody was killed and started again) is opened anew,
-    with growing pauses, until `timeout_seconds` have passed since the call began; then
-    CUSTODY_UNAVAILABLE is raised. Repeating is safe because every operation may be repeated.
+    waits for another. A lost connection (custody or its worker was killed and started again) is
+    opened anew, with growing pauses, until `timeout_seconds` have passed since the call began; then
+    CUSTODY_UNAVAILABLE is raised. Repeating is safe because every operation may be repeated. A
+    custody that says that it is out of service is believed at once, with its reason.
     """
 
     def __init__(
@@ -225,7 +229,10 @@ class CustodyClient:
                     self._pause(min(pause_seconds, max(deadline - self._monotonic(), 0)))
                     pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
                 continue
-            self._give_back(connection)
+            if response.request_id == 0:
+                connection.close()
+            else:
+                self._give_back(connection)
             return response
 
     def _take(self, timeout_seconds: float) -> tuple[_Connection, bool]:

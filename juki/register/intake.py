@@ -8,7 +8,8 @@ stands before it accepted.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, insert
@@ -18,6 +19,8 @@ from juki.custody.verify import fingerprint
 from juki.domain.envelope import StreamPosition, follow, receipt_digest
 from juki.domain.errors import JukiError, Reason
 from juki.domain.residency import DisputeReason
+from juki.evidence.chains import append_envelopes
+from juki.evidence.hashing import HashAlgorithm
 from juki.register import tables as t
 from juki.register.disputes import DisputeBook
 from juki.register.persons import Outcome, PersonRegister
@@ -89,6 +92,7 @@ class NotificationIntake:
         issuer: str,
         identity_of: Callable[[str], str],
         deliver: Callable[[Connection, Sequence[notification_pb2.DisputeReport]], None],
+        evidence_algorithm: HashAlgorithm = HashAlgorithm.SHA_256,
     ) -> None:
         """`issuer` is this tier's URI identity, `identity_of` gives a municipality's gateway's.
 
@@ -103,11 +107,18 @@ class NotificationIntake:
         self._issuer = issuer
         self._verifier = RunVerifier(signers, identity_of)
         self._deliver = deliver
+        self._evidence_algorithm = evidence_algorithm
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Committed], None]] = []
         self._doubtful: tuple[Committed, StreamPosition] | None = None
         self.certificates = custody.certificate_chain(SIGNING)
         self._key_id = fingerprint(self.certificates[0])
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Takes nothing in while the context lasts."""
+        with self._lock:
+            yield
 
     def on_commit(self, listener: Callable[[Committed], None]) -> None:
         """Calls `listener` after each commit, in commit order; it must not raise."""
@@ -257,6 +268,13 @@ class NotificationIntake:
             ],
         )
         write_position(connection, municipality, sorted_run.position)
+        append_envelopes(
+            connection,
+            municipality,
+            self._evidence_algorithm,
+            [(one.link.epoch, one.link.sequence, one.envelope) for one in fresh],
+            begins_stream=(fresh[0].link.epoch, fresh[0].link.sequence) == (1, 1),
+        )
         return Committed(municipality, outcome, reports), receipt
 
     def _make_receipt(

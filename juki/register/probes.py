@@ -11,6 +11,7 @@ from juki.custody.port import SIGNING, Custody
 from juki.domain.errors import JukiError, Reason
 from juki.register import tables as t
 from juki.store.engine import now_microseconds
+from juki.store.space import require_space
 
 
 def register_probes(engine: Engine, custody: Custody) -> dict[str, Callable[[], None]]:
@@ -20,6 +21,7 @@ def register_probes(engine: Engine, custody: Custody) -> dict[str, Callable[[], 
         custody.sign(SIGNING, [os.urandom(32)])
 
     def write() -> None:
+        require_space(engine)
         with engine.begin() as connection:
             connection.execute(delete(t.probe))
             connection.execute(insert(t.probe).values(id=1, written_at=now_microseconds()))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, insert, select
 
 from juki.custody.verify import fingerprint, verify_chain, verify_signature
 from juki.domain.errors import JukiError, Reason
@@ -93,6 +94,8 @@ class SignerDirectory:
                 for signer in fresh
             ],
         )
+        for signer in fresh:
+            archive_certificate(connection, signer.key_id, signer.certificate, signer.issuers)
 
     def stored(self, signers: Iterable[Signer]) -> None:
         """Says, after the commit, that these need not be stored again."""
@@ -114,6 +117,23 @@ def check_signature(signer: Signer, digest: bytes, signature: bytes) -> None:
     """Raises JukiError SIGNATURE_INVALID unless `signature` over `digest` is the signer's."""
     if not verify_signature(signer.public_key, digest, signature):
         raise JukiError(Reason.SIGNATURE_INVALID, "the signature does not verify")
+
+
+def archive_certificate(
+    connection: Connection, key_id: bytes, certificate: bytes, issuers: bytes
+) -> None:
+    """Keeps a certificate for good, beside others of the same key; once is enough."""
+    print_ = hashlib.sha256(certificate).digest()
+    table = t.archived_certificate
+    if connection.scalar(select(table.c.key_id).where(table.c.fingerprint == print_)) is None:
+        connection.execute(
+            insert(table).values(
+                fingerprint=print_,
+                key_id=key_id,
+                certificate=certificate,
+                issuer_certificates=issuers,
+            )
+        )
 
 
 def stored_certificates(connection: Connection, key_ids: Collection[bytes]) -> list[bytes]:

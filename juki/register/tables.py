@@ -148,3 +148,62 @@ return_item = Table(
     Column("payload", LargeBinary, nullable=False),
     Index("return_item_by_recipient", "recipient", "cursor"),
 )
+
+evidence_chain = Table(
+    "evidence_chain",
+    metadata,
+    Column("municipality", String(6), primary_key=True),
+    # Which hash function the chain is kept under (`juki.v1.HashAlgorithm`).
+    Column("hash_algorithm", SmallInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("sequence", BIG, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+
+evidence_renewal = Table(
+    "evidence_renewal",
+    metadata,
+    # A chain under another hash function, on its way through the archive.
+    Column("municipality", String(6), primary_key=True),
+    Column("hash_algorithm", SmallInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("sequence", BIG, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+
+evidence_head = Table(
+    "evidence_head",
+    metadata,
+    Column("municipality", String(6), primary_key=True),
+    Column("hash_algorithm", SmallInteger, primary_key=True, autoincrement=False),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", BIG, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, nullable=False),
+    # Serial of the time stamp over it; none yet where it is empty.
+    Column("stamped_by", BIG, index=True),
+)
+
+archived_certificate = Table(
+    "archived_certificate",
+    metadata,
+    # SHA-256 of the certificate: a key's renewed certificates all stay.
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("key_id", LargeBinary, nullable=False, index=True),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("issuer_certificates", LargeBinary, nullable=False),
+    Column("stamped_by", BIG, index=True),
+)
+
+time_stamp = Table(
+    "time_stamp",
+    metadata,
+    Column("serial", BIG, primary_key=True, autoincrement=False),
+    Column("signed", LargeBinary, nullable=False),
+    Column("hash_algorithm", SmallInteger, nullable=False),
+    Column("certificate_fingerprint", LargeBinary, nullable=False),
+    Column("made_at", BIG, nullable=False),
+    # When the first certificate of its signing key's chain ends.
+    Column("expires_at", BIG, nullable=False),
+    # Serial of the time stamp that proves its time from then on.
+    Column("renewed_by", BIG, index=True),
+)

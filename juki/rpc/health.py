@@ -1,7 +1,8 @@
 """Health means working: probes that really sign, write and read decide whether a server serves.
 
 A monitor runs every probe each interval, each on a thread of its own so that one that hangs holds
-up neither the others nor the verdict. It starts as NOT_SERVING and serves only while every probe
+up neither the others nor the verdict; interval and deadline together are under the 5 seconds within
+which a fault must show. It starts as NOT_SERVING and serves only while every probe
 passed at its last run. The result goes to `grpc.health.v1.Health`, to the gauge `juki_health` and
 to `HealthReportService`.
 """
@@ -70,8 +71,8 @@ class HealthMonitor:
         probes: Mapping[str, Probe],
         *,
         registry: CollectorRegistry,
-        interval_seconds: float = 10.0,
-        deadline_seconds: float = 5.0,
+        interval_seconds: float = 1.0,
+        deadline_seconds: float = 3.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         if not probes:

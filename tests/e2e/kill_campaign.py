@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections import defaultdict
@@ -19,9 +20,11 @@ from cs_gateway.tables import GATEWAY_STATE
 from juki.demo.gateway import Register
 from juki.localnet.network import LocalNetwork
 from national_server.tables import metadata as national_tables
+from tests.custody_fixtures import workers_of
 from tests.e2e.feeder import Feeder, wait_for
 from tests.e2e.postgres_process import PostgresProcess
 from tests.e2e.register_events import LARGEST_CALL, lanes_of_calls
+from tests.network_fixtures import wait_until
 
 HAMAMATSU = "221309"
 SHIZUOKA = "221007"
@@ -84,6 +87,11 @@ class World:
         cutting = ("pref22", "national", "hsm/pref22", "hsm/national")
         taking = (f"cs-{HAMAMATSU}", f"hsm/cs-{HAMAMATSU}")
         found = [self._process(name, name in taking) for name in (*taking, *cutting)]
+        found += [
+            self._worker(name, name in taking)
+            for name in (*taking, *cutting)
+            if name.startswith("hsm/")
+        ]
         postgres = self.postgres
         found.append(
             Target("postgres postmaster", lambda _: postgres.kill_postmaster(), postgres.start)
@@ -100,6 +108,18 @@ class World:
     def _process(self, name: str, takes_events: bool) -> Target:
         process = self.network.processes[name]
         return Target(name, lambda _: process.kill(), process.start, takes_events)
+
+    def _worker(self, name: str, takes_events: bool) -> Target:
+        """A custody's worker, which the custody itself starts again."""
+        custody = self.network.processes[name]
+
+        def kill(_: Random) -> None:
+            # There is none for a moment after the last kill.
+            wait_until(lambda: bool(workers_of(custody.pid)))
+            for worker in workers_of(custody.pid):
+                os.kill(worker, signal.SIGKILL)
+
+        return Target(f"{name} worker", kill, lambda: None, takes_events)
 
     def nation_heads(self) -> dict[str, int] | None:
         """The last sequence of each stream in the nation's database; None while it is down."""

@@ -25,6 +25,9 @@ _TARGETS = (
     f"hsm/cs-{HAMAMATSU}",
     "hsm/pref22",
     "hsm/national",
+    f"hsm/cs-{HAMAMATSU} worker",
+    "hsm/pref22 worker",
+    "hsm/national worker",
     "postgres postmaster",
     "postgres backend",
 )

@@ -6,15 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pkcs11
 import pytest
-from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, TokenFlag
+from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
 from hsm.host_files import HostFiles
-from hsm.token import _log_in, _refuse_missing_mechanisms, load_module, required_mechanisms
-from juki.domain.errors import JukiError, Reason
+from hsm.token import load_module
 from tests.custody_fixtures import REPOSITORY, TrustDomain, running_custody, start_custody
 
 OPENSC = Path("/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so")
@@ -74,31 +72,12 @@ def test_custody_says_at_start_which_mechanism_a_real_module_lacks(own_host: Hos
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("absent", list(required_mechanisms()), ids=lambda one: one.name)
-def test_a_missing_mechanism_is_named_with_what_fails_without_it(absent: Mechanism) -> None:
-    offered = set(required_mechanisms()) - {absent}
-    token = SimpleNamespace(slot=SimpleNamespace(get_mechanisms=lambda: offered))
-    with pytest.raises(JukiError) as refused:
-        _refuse_missing_mechanisms(token)
-    assert f"{absent.name} (to {required_mechanisms()[absent]})" in refused.value.message
-
-
-def test_the_last_attempt_before_a_pin_is_locked_is_never_used(own_host: HostFiles) -> None:
-    def opened(**_: object) -> None:
-        raise AssertionError("a log-in was tried")
-
-    token = SimpleNamespace(flags=TokenFlag.USER_PIN_FINAL_TRY, open=opened)
-    with pytest.raises(JukiError) as refused:
-        _log_in(token, own_host.token(Path("any"), "cs-221309"), writable=False)
-    assert refused.value.reason is Reason.CONFIGURATION_INVALID
-    assert "one more wrong attempt" in refused.value.message
-
-
 def test_custody_leaves_no_core_dump(own_host: HostFiles) -> None:
     with running_custody(own_host) as custody:
-        limits = Path(f"/proc/{custody.process.pid}/limits").read_text()
-    (line,) = (one for one in limits.splitlines() if one.startswith("Max core file size"))
-    assert line.split()[4:6] == ["0", "0"]
+        for process in (custody.process.pid, custody.worker):
+            limits = Path(f"/proc/{process}/limits").read_text()
+            (line,) = (one for one in limits.splitlines() if one.startswith("Max core file size"))
+            assert line.split()[4:6] == ["0", "0"]
 
 
 def test_the_memory_of_a_hardened_process_is_closed_to_others_of_its_user() -> None:

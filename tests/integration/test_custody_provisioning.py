@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pkcs11
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from pkcs11 import Attribute, ObjectClass
 
 from hsm.certificates import chain_file, read_chain
 from hsm.host_files import host_files
 from hsm.plan import Host, Prefecture, ProvisioningPlan
-from hsm.profiles import SERVER_LEAF, TLS_CLIENT_PROFILE
 from hsm.provision import provision, provision_here
 from hsm.token import load_module, open_token
-from juki.custody.port import ISSUING_AUTHORITY, SERVER_ISSUER, TLS_CLIENT
+from juki.custody.port import TLS_CLIENT
 from tests.custody_fixtures import TrustDomain
-from tests.rogue import RogueCertificate, rogue_certificate
 
 
 def contents(directory: Path) -> dict[str, str]:
@@ -139,90 +135,3 @@ def test_the_roots_pin_is_in_no_file_in_the_clear(trust_domain: TrustDomain) -> 
     assert any(
         trust_domain.pin("pref22").encode() in f.read_bytes() for f in directory.rglob("pin")
     )
-
-
-def openssl_verdict(
-    trust_domain: TrustDomain, rogue: RogueCertificate, folder: Path, *options: str
-) -> str:
-    """What `openssl verify` says."""
-    root = folder / "root.pem"
-    root.write_bytes(trust_domain.roots_pem)
-    names = []
-    for place, certificate in enumerate(rogue.chain):
-        names.append(folder / f"{place}.pem")
-        names[-1].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    between = [part for name in names[1:] for part in ("-untrusted", str(name))]
-    verdict = subprocess.run(
-        ["openssl", "verify", *options, "-CAfile", str(root), *between, str(names[0])],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return verdict.stdout + verdict.stderr
-
-
-@pytest.mark.parametrize(
-    ("issuing", "identity", "verdict"),
-    [
-        ("pref22", "spiffe://pref22.juki.example/cs/221309", ": OK"),
-        ("pref22", "spiffe://pref13.juki.example/server", "permitted subtree violation"),
-        ("pref22", "spiffe://national.juki.example/server", "permitted subtree violation"),
-        ("pref22", "spiffe://sub.pref22.juki.example/server", "permitted subtree violation"),
-        ("national", "spiffe://agency.juki.example/pension", ": OK"),
-        ("national", "spiffe://pref22.juki.example/server", "permitted subtree violation"),
-    ],
-)
-def test_an_authority_cannot_certify_an_identity_outside_its_hosts(
-    trust_domain: TrustDomain, tmp_path: Path, issuing: str, identity: str, verdict: str
-) -> None:
-    rogue = rogue_certificate(
-        trust_domain, issuing, ISSUING_AUTHORITY, TLS_CLIENT_PROFILE, uris=(identity,)
-    )
-    assert verdict in openssl_verdict(trust_domain, rogue, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("dns", "purpose", "verdict"),
-    [
-        ("cs-221309.pref22.juki.example", "sslserver", ": OK"),
-        ("cs-221309.pref22.juki.example", "sslclient", "unsuitable certificate purpose"),
-        ("cs-221007.pref22.juki.example", "sslserver", "permitted subtree violation"),
-        ("server.pref22.juki.example", "sslserver", "permitted subtree violation"),
-    ],
-)
-def test_a_server_issuer_certifies_its_own_server_only(
-    trust_domain: TrustDomain, tmp_path: Path, dns: str, purpose: str, verdict: str
-) -> None:
-    rogue = rogue_certificate(trust_domain, "cs-221309", SERVER_ISSUER, SERVER_LEAF, dns=(dns,))
-    assert verdict in openssl_verdict(trust_domain, rogue, tmp_path, "-purpose", purpose)
-
-
-def test_openssl_refuses_a_client_certificate_of_a_server_issuer_for_its_issuers_purpose(
-    trust_domain: TrustDomain, tmp_path: Path
-) -> None:
-    identity = "spiffe://pref22.juki.example/cs/221309"
-    rogue = rogue_certificate(
-        trust_domain, "cs-221309", SERVER_ISSUER, TLS_CLIENT_PROFILE, uris=(identity,)
-    )
-    verdict = openssl_verdict(trust_domain, rogue, tmp_path, "-purpose", "sslclient")
-    assert "error 26 at 1 depth" in verdict
-
-
-def test_a_server_issuer_certifies_no_further_authority(
-    trust_domain: TrustDomain, tmp_path: Path
-) -> None:
-    own = read_chain(chain_file(trust_domain.files("cs-221309").certificates, SERVER_ISSUER))[0]
-    limits = own.extensions.get_extension_for_class(x509.BasicConstraints).value
-    assert (limits.ca, limits.path_length) == (True, 0)
-    authority = rogue_certificate(
-        trust_domain, "cs-221309", SERVER_ISSUER, None, subject="sub", is_authority=True
-    )
-    leaf = rogue_certificate(
-        trust_domain,
-        "cs-221309",
-        SERVER_ISSUER,
-        SERVER_LEAF,
-        dns=("cs-221309.pref22.juki.example",),
-        under=authority,
-    )
-    assert "path length constraint exceeded" in openssl_verdict(trust_domain, leaf, tmp_path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -41,7 +40,6 @@ from tests.custody_fixtures import (
     REPOSITORY,
     RunningCustody,
     TrustDomain,
-    log_file,
     running_custody,
     start_custody,
 )
@@ -274,7 +272,8 @@ def test_a_wrong_pin_is_named_with_its_file_and_never_shown(own_host: HostFiles)
     pin = own_host.directory / "pin"
     pin.write_text("0123456789abcdef")
     words = refusal_to_start(own_host)
-    assert f"the token 'cs-221309' refuses the PIN in {pin}" in words
+    assert "the token 'cs-221309' refuses the PIN in its file" in words
+    assert str(pin) in words
     assert "0123456789abcdef" not in words
 
 
@@ -334,21 +333,6 @@ def test_custody_ends_in_order_at_a_sigterm(own_host: HostFiles) -> None:
         custody.process.terminate()
         assert custody.process.wait() == 0
         assert not own_host.socket(SERVER_SOCKET).exists()
-
-
-def test_custody_ends_when_its_token_is_lost_so_that_it_is_started_anew(
-    own_host: HostFiles,
-) -> None:
-    with running_custody(own_host) as custody:
-        custody.client.sign(SIGNING, digests(1))
-        shutil.rmtree(own_host.directory / "tokens")
-        ask = pb.CustodySignRequest(key=SIGNING, digests=digests(1))
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.connect(str(own_host.socket(SERVER_SOCKET)))
-            connection.sendall(frame(pb.CustodyRequest(request_id=1, sign=ask).SerializeToString()))
-            assert connection.recv(1) == b""
-        assert custody.process.wait() == 1
-        assert "its token is lost" in log_file(own_host.configuration).read_text()
 
 
 @pytest.mark.parametrize("request_bytes", [b"", b"\x30\x00", bytes(100)])

@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pkcs11 import Attribute, ObjectClass
 
 from hsm.certificates import chain_file, read_chain
@@ -134,6 +135,20 @@ def test_a_certificate_that_a_client_sends_as_metadata_does_not_pass(
             assert details_of(failed.value).reason is Reason.AFFAIR_NOT_GRANTED
             (record,) = recorded(network, f"forged-{turn}")
             assert record.body_identity == GAIMU
+
+
+def test_over_tcp_a_certificate_named_in_metadata_is_refused(network: LocalNetwork) -> None:
+    server = f"cs-{MUNICIPALITY}"
+    with network.channel(f"{server}-register", server) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        stub.Check(health_pb2.HealthCheckRequest(), timeout=30)
+        with pytest.raises(grpc.RpcError) as failed:
+            stub.Check(
+                health_pb2.HealthCheckRequest(),
+                metadata=[(PEER_CERTIFICATE, "anything")],
+                timeout=30,
+            )
+    assert details_of(failed.value).reason is Reason.IDENTITY_NOT_PERMITTED
 
 
 def test_who_shows_no_certificate_or_a_foreign_one_does_not_reach_the_server(

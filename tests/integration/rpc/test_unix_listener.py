@@ -14,14 +14,11 @@ from pathlib import Path
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from juki.domain.errors import JukiError, Reason
-from juki.rpc.errors import details_of
 from juki.rpc.identity import identity_of_call
 from juki.rpc.terminated import PEER_CERTIFICATE
 from juki.rpc.unix_listener import UnixListener, bind_unix
-from tests.lookup_fixtures import LookupServer
 
 NOBODY = 65534
 CONNECT = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
@@ -148,12 +145,3 @@ def test_what_is_no_certificate_names_nobody(tmp_path: Path, named: str) -> None
         assert said(path, (PEER_CERTIFICATE, named)).startswith(Reason.IDENTITY_NOT_PERMITTED)
         twice = ((PEER_CERTIFICATE, named), (PEER_CERTIFICATE, named))
         assert "names no client certificate" in said(path, *twice)
-
-
-def test_over_tcp_a_certificate_named_in_metadata_is_refused(lookup_server: LookupServer) -> None:
-    with lookup_server.channel() as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        stub.Check(health_pb2.HealthCheckRequest())
-        with pytest.raises(grpc.RpcError) as failed:
-            stub.Check(health_pb2.HealthCheckRequest(), metadata=[(PEER_CERTIFICATE, "anything")])
-    assert details_of(failed.value).reason is Reason.IDENTITY_NOT_PERMITTED

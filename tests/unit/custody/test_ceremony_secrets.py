@@ -90,8 +90,8 @@ def test_a_wrong_passphrase_is_refused_by_the_officers_name_and_never_shown(seal
 
 
 def test_one_officers_share_does_not_pass_for_anothers(sealed: Path) -> None:
-    folder = sealed / "officers"
-    (folder / "kawa.share.json").write_text((folder / "mori.share.json").read_text())
+    kawa, mori = (next((sealed / "officers").glob(f"{name}.*")) for name in ("kawa", "mori"))
+    kawa.write_text(mori.read_text())
     with (
         pytest.raises(JukiError, match="officer 'kawa'"),
         open_sealed_pins(sealed / "pins.json", table(sealed, {**ALL, "kawa": ALL["mori"]})),
@@ -107,6 +107,7 @@ def test_the_first_ceremony_needs_every_officer(tmp_path: Path) -> None:
     ):
         pass
     assert not (tmp_path / "pins.json").exists()
+    assert list((tmp_path / "officers").iterdir()) == []
 
 
 def test_a_passphrase_file_that_others_may_read_is_refused(tmp_path: Path) -> None:

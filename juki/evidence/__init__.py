@@ -1,0 +1,1 @@
+"""Evidence that outlives keys and algorithms: chains, trees, time stamps, renewal, proofs."""
