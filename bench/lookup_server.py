@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from juki.audit.pseudonym import Pseudonymiser
 from juki.config import Configuration
 from juki.custody.client import CustodyClient
 from juki.custody.port import WRAPPING
+from juki.custody.roots import load_roots
 from juki.custody.tls import server_credentials
 from juki.domain.legal_basis import Field
 from juki.index.lmdb_index import LmdbIndex
@@ -30,6 +32,8 @@ from juki.index.wire import FieldMask
 from juki.lookup import answers
 from juki.policy.evaluator import Policy
 from juki.process import run_server
+from juki.revocation.book import RevocationBook
+from juki.revocation.spreading import OwnList
 from juki.rpc.health import HealthMonitor
 from juki.rpc.server import JukiServer, ServerSettings
 from juki.v1 import lookup_pb2
@@ -92,11 +96,16 @@ def _serve_ours(
     registry = CollectorRegistry()
     monitor = HealthMonitor({"custody": lambda: _signs(custody)}, registry=registry)
     audit = FileAuditLog(config.audit_directory)
+    book = RevocationBook(
+        None, load_roots(config.roots_pem).der, lambda: datetime.datetime.now(datetime.UTC)
+    )
+    OwnList(custody, book).take()
     server = JukiServer(
         ServerSettings("127.0.0.1:0", worker_threads=WORKER_THREADS, raw=RAW_METHODS),
         credentials,
         {LOOKUP_SERVICE: CALLERS},
         health_servicer=monitor.servicer,
+        revocation=book,
         registry=registry,
     )
     add_lookup_service(

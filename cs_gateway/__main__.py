@@ -8,10 +8,12 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import grpc
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
 from cs_gateway.config import GatewayConfiguration
+from cs_gateway.covered import SECTIONS
 from cs_gateway.drop_folder import DropFolder
 from cs_gateway.drop_store import DropStore
 from cs_gateway.gateway import Gateway, GatewayOptions
@@ -19,18 +21,24 @@ from cs_gateway.probes import gateway_probes
 from cs_gateway.receipts import CertifiedReceipts
 from cs_gateway.replenishment import PoolMarks
 from cs_gateway.service import ALLOWED_CALLERS, RAW_METHODS, SERVICE, RegisterService
+from cs_gateway.tables import REGISTER_ROOT
 from cs_gateway.upstream import PrefectureClient
 from juki.custody.client import CustodyClient
 from juki.custody.roots import Roots, load_roots
 from juki.custody.tls import channel_credentials
 from juki.domain.codes import LocalGovernmentCode
 from juki.process import run_server
+from juki.register.keeping import checkpoint_signing
+from juki.register.signers import SignerDirectory
+from juki.revocation.running import Revocation
 from juki.rpc.channel import open_channel
 from juki.rpc.health import HealthMonitor
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.rpc.tls_ending import listening
 from juki.store.engine import migrate, now_microseconds, open_engine
+from juki.store.keeping import keep_register
+from juki.store.verification import RootedDatabase
 from juki.v1 import register_pb2_grpc
 
 
@@ -41,8 +49,9 @@ class GatewayParts:
     options: GatewayOptions
     custody: CustodyClient
     engine: Engine
+    channel: grpc.Channel
+    """To the prefecture."""
     upstream: PrefectureClient
-    verify: CertifiedReceipts
     roots: Roots
 
 
@@ -67,8 +76,8 @@ def open_parts(config: GatewayConfiguration, stack: ExitStack) -> GatewayParts:
         ),
         custody=custody,
         engine=engine,
+        channel=channel,
         upstream=PrefectureClient(channel),
-        verify=CertifiedReceipts(roots.der, lambda: datetime.datetime.now(datetime.UTC)),
         roots=roots,
     )
 
@@ -77,15 +86,30 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
     """Builds and starts every part; each is stopped by the stack, the last one first."""
     registry = CollectorRegistry()
     parts = open_parts(config, stack)
+    revocation = Revocation(
+        engine=parts.engine,
+        roots_der=parts.roots.der,
+        clock=_utc_now,
+        registry=registry,
+        above=parts.channel,
+    )
     gateway = Gateway(
         parts.options,
         engine=parts.engine,
         custody=parts.custody,
         upstream=parts.upstream,
-        verify=parts.verify,
+        verify=CertifiedReceipts(SignerDirectory(parts.roots.der, _utc_now, revocation.book)),
         registry=registry,
         clock=now_microseconds,
         choices=random.SystemRandom(),
+    )
+    keeper = keep_register(
+        stack,
+        RootedDatabase(parts.engine, gateway.store.sealer, REGISTER_ROOT, SECTIONS),
+        gateway.store.sealing,
+        config.register_root,
+        signing=checkpoint_signing(parts.custody),
+        registry=registry,
     )
     if config.drop_folder is not None:
         folder = DropFolder(
@@ -95,9 +119,13 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
             now_microseconds,
         )
         gateway.watch(folder, config.drop_folder.poll_seconds)
-    monitor = HealthMonitor(
-        gateway_probes(gateway.store, gateway.signer, gateway.writer), registry=registry
-    )
+    own_host = f"pref{config.municipality[:2]}.{config.trust_domain}"
+    probes = {
+        **gateway_probes(gateway.store, gateway.signer, gateway.writer),
+        "root": keeper.check,
+        "revocation": revocation.probe(own_host),
+    }
+    monitor = HealthMonitor(probes, registry=registry)
     server = JukiServer(
         ServerSettings(
             address=config.listen_address,
@@ -108,6 +136,7 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
         listening(config.tls, parts.custody, parts.roots.pem),
         {SERVICE: ALLOWED_CALLERS, HEALTH_REPORT_SERVICE: EVERY_KIND},
         health_servicer=monitor.servicer,
+        revocation=revocation.book,
         registry=registry,
     )
     service = RegisterService(
@@ -117,11 +146,16 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
         gateway.progress,
     )
     register_pb2_grpc.add_ResidentRegisterServiceServicer_to_server(service, server.grpc_server)
+    revocation.start(stack, server, serves=False)
     gateway.start()
     stack.callback(gateway.close)
     facts = start_serving(stack, server, monitor, registry, config.metrics_port)
     stack.callback(service.close)
     return facts
+
+
+def _utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 if __name__ == "__main__":

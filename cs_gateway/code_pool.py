@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import bindparam, insert, select, update
 
 from cs_gateway import places
+from cs_gateway.covered import code_message
 from cs_gateway.events import PooledCode
 from cs_gateway.ports import Clock, RandomSource
 from cs_gateway.progress import Progress
@@ -161,21 +162,25 @@ class CodePool:
         seal = self._store.sealer.seal
         keys = list(codes)
         with self._store.write() as connection:
+            changes = self._store.root.begin(connection)
             held: set[bytes] = set()
             for start in range(0, len(keys), _IN_ONE_SELECT):
                 some = {"keys": keys[start : start + _IN_ONE_SELECT]}
                 held.update(bytes(key) for key in connection.scalars(_HELD, some))
-            rows = [
+            rows: list[dict[str, Any]] = [
                 {
                     "code_key": key,
-                    "code": seal(digits.encode(), places.pooled_code(key)),
+                    "code": seal(digits.encode(), places.pooled_code(key, now)),
                     "allotted_at": now,
                 }
                 for key, digits in codes.items()
                 if key not in held
             ]
             if rows:
+                for row in rows:
+                    changes.add("code_pool", code_message(row["code"], None, None))
                 connection.execute(insert(CODE_POOL), rows)
+                changes.write(connection)
             connection.execute(
                 update(CODE_REQUEST)
                 .where(CODE_REQUEST.c.request_id == request_id)

@@ -243,7 +243,9 @@ class EpochStarter:
         signed: notification_pb2.SignedNotification,
         issued_at: int,
     ) -> dict[str, object]:
-        place = places.outbox_envelope(position.epoch, position.sequence)
+        place = places.outbox_envelope(
+            position.epoch, position.sequence, position.digest, issued_at
+        )
         return {
             "epoch": position.epoch,
             "sequence": position.sequence,

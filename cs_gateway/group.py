@@ -222,7 +222,7 @@ class NotificationGroup:
                     notification_pb2.SignedNotification(
                         notification=notification, key_id=key_id, signature=signature
                     ).SerializeToString(),
-                    places.outbox_envelope(epoch, sequence),
+                    places.outbox_envelope(epoch, sequence, digest, self.now),
                 ),
             }
             for (sequence, digest, notification), signature in zip(

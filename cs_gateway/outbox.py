@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, insert, or_, select, update
 
-from cs_gateway import places
+from cs_gateway.covered import open_outbox
 from cs_gateway.store import GatewayStore
 from cs_gateway.tables import GATEWAY_STATE, OUTBOX, RECEIPT
 from juki.v1 import notification_pb2
@@ -45,7 +45,7 @@ class Outbox:
     def run_after(self, epoch: int, sequence: int) -> OutboxRun | None:
         """The run that follows a position; None when nothing does."""
         statement = (
-            select(OUTBOX.c.epoch, OUTBOX.c.sequence, OUTBOX.c.issued_at, OUTBOX.c.envelope)
+            select(OUTBOX)
             .where(
                 or_(
                     OUTBOX.c.epoch > epoch,
@@ -66,16 +66,11 @@ class Outbox:
             size += len(row.envelope)
             if row.epoch != first.epoch or (notifications and size > RUN_BYTES):
                 break
-            notifications.append(self._open(row.epoch, row.sequence, bytes(row.envelope)))
+            notifications.append(self._open(row))
         return OutboxRun(first.epoch, first.sequence, first.issued_at, notifications)
 
-    def _open(
-        self, epoch: int, sequence: int, envelope: bytes
-    ) -> notification_pb2.SignedNotification:
-        place = places.outbox_envelope(epoch, sequence)
-        return notification_pb2.SignedNotification.FromString(
-            self._store.sealer.open(envelope, place)
-        )
+    def _open(self, row: Any) -> notification_pb2.SignedNotification:
+        return notification_pb2.SignedNotification.FromString(open_outbox(row, self._store.sealer))
 
     def digest(self, epoch: int, sequence: int) -> bytes | None:
         """The digest of one notification; None when it was never issued here."""

@@ -1,26 +1,19 @@
-"""Checks receipts against the certificates that came with them, and remembers good signers."""
+"""Checks receipts against the certificates that came with them."""
 
 from __future__ import annotations
 
-import datetime
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from juki.custody.verify import VerifiedSigner, verify_chain, verify_signature
 from juki.domain.envelope import receipt_digest
-from juki.domain.errors import JukiError, Reason
+from juki.register.signers import SignerDirectory, check_signature
 from juki.v1 import notification_pb2
 
 
 class CertifiedReceipts:
-    """A `ReceiptVerifier` that trusts the network's roots."""
+    """A `ReceiptVerifier` over the directory of signers, which remembers the good ones."""
 
-    def __init__(self, roots: Sequence[bytes], now: Callable[[], datetime.datetime]) -> None:
-        """`roots` are DER certificates; `now` gives an aware instant."""
-        self._roots = list(roots)
-        self._now = now
-        self._signers: dict[tuple[bytes, str], VerifiedSigner] = {}
-        self._lock = threading.Lock()
+    def __init__(self, signers: SignerDirectory) -> None:
+        self._signers = signers
 
     def __call__(
         self,
@@ -29,25 +22,6 @@ class CertifiedReceipts:
         identity: str,
     ) -> notification_pb2.Receipt:
         """See `cs_gateway.ports.ReceiptVerifier`."""
-        signer = self._signer(receipt.key_id, certificates, identity)
-        digest = receipt_digest(receipt.receipt)
-        if not verify_signature(signer.public_key, digest, receipt.signature):
-            raise JukiError(Reason.SIGNATURE_INVALID, "a receipt's signature does not verify")
+        signer = self._signers.find(receipt.key_id, identity, certificates)
+        check_signature(signer, receipt_digest(receipt.receipt), receipt.signature)
         return notification_pb2.Receipt.FromString(receipt.receipt)
-
-    def _signer(
-        self, key_id: bytes, certificates: Sequence[bytes], identity: str
-    ) -> VerifiedSigner:
-        now = self._now()
-        with self._lock:
-            known = self._signers.get((key_id, identity))
-        if known is not None and known.not_before <= now <= known.not_after:
-            return known
-        signer = verify_chain(list(certificates), self._roots, now, identity)
-        if signer.key_id != key_id:
-            raise JukiError(
-                Reason.UNKNOWN_SIGNING_KEY, "a receipt came without its signer's certificate"
-            )
-        with self._lock:
-            self._signers[key_id, identity] = signer
-        return signer

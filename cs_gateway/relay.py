@@ -12,6 +12,7 @@ from cs_gateway.outbox import Outbox, OutboxRun
 from cs_gateway.ports import Clock, ReceiptVerifier, Upstream
 from cs_gateway.progress import Progress
 from cs_gateway.signing import StreamSigner
+from juki.domain.envelope import notification_digest
 from juki.domain.errors import JukiError, Reason
 from juki.v1 import intake_pb2, notification_pb2
 
@@ -53,6 +54,8 @@ class Relay:
         self._epoch = standing.prefecture_epoch
         self._sequence = standing.prefecture_through
         self._certificates_sent: list[bytes] = []
+        self._signer_is_new = False
+        """Whether notifications may wait that a revoked predecessor of the key has signed."""
         self._head_checked_at: int | None = None
         self._oldest_issued_at: int | None = None
         metrics.oldest_unacknowledged.set_function(self._age_of_oldest)
@@ -107,6 +110,11 @@ class Relay:
             if error.reason is Reason.UNKNOWN_SIGNING_KEY and self._certificates_sent:
                 self._certificates_sent = []
                 return
+            if error.reason is Reason.SIGNER_REVOKED and not self._signer_is_new:
+                # What waited here when the key was revoked is signed by its successor, if it is
+                # one: a key that is itself revoked is refused again.
+                self._signer_is_new = True
+                return
             if error.reason in (Reason.SEQUENCE_CONFLICT, Reason.EPOCH_SUPERSEDED):
                 # Another history of this stream is held there: this one is a restored backup.
                 _LOG.critical("stream_diverges_from_the_prefecture", reason=error.reason.value)
@@ -119,9 +127,12 @@ class Relay:
     def _send(self, run: OutboxRun) -> None:
         certificates = self._signer.certificates
         known = certificates == self._certificates_sent
+        notifications = run.notifications
+        if self._signer_is_new:
+            notifications = self._signed_anew(notifications)
         response = self._upstream.submit_notifications(
             intake_pb2.SubmitNotificationsRequest(
-                notifications=run.notifications, certificates=[] if known else certificates
+                notifications=notifications, certificates=[] if known else certificates
             )
         )
         self._certificates_sent = certificates
@@ -139,6 +150,20 @@ class Relay:
             self._progress.move(prefecture_epoch=run.epoch, prefecture_through=through)
         if response.HasField("refusal"):
             _LOG.warning("run_refused_in_part", accepted_through=through)
+
+    def _signed_anew(
+        self, notifications: list[notification_pb2.SignedNotification]
+    ) -> list[notification_pb2.SignedNotification]:
+        """The same notifications under the present key: a signature is no part of the chain."""
+        key_id, signatures = self._signer.sign(
+            [notification_digest(one.notification) for one in notifications]
+        )
+        return [
+            notification_pb2.SignedNotification(
+                notification=one.notification, key_id=key_id, signature=signature
+            )
+            for one, signature in zip(notifications, signatures, strict=True)
+        ]
 
     def _check(
         self,

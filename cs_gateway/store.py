@@ -12,24 +12,29 @@ from sqlalchemy import Connection, Engine, Row, bindparam, delete, func, insert,
 from sqlalchemy.exc import SQLAlchemyError
 
 from cs_gateway import places
+from cs_gateway.covered import GATEWAY_SECTION, code_message, open_code, open_resident
 from cs_gateway.ports import GatewayCustody
 from cs_gateway.records import Resident
 from cs_gateway.tables import (
     CODE_POOL,
     CODE_REQUEST,
+    DATA_KEY,
     GATEWAY_STATE,
     OUTBOX,
     RECOVERED,
     REGISTER_EVENT,
+    REGISTER_ROOT,
     RESIDENT,
 )
 from juki.domain.change import RecordState
 from juki.domain.envelope import GENESIS_DIGEST, StreamPosition
 from juki.domain.errors import JukiError, Reason
-from juki.store.sealing import Sealer
+from juki.store.data_keys import KeyStore, SealingKeys
+from juki.store.root import RegisterRoot, RowChanges, row_bytes
+from juki.store.sealing import seal_id
 from juki.v1 import identification_pb2
 
-WRAPPING_KEY: Final = "wrapping"
+_EVENT: Final = tuple(column.name for column in REGISTER_EVENT.columns)
 
 _EVENTS: Final = select(
     REGISTER_EVENT.c.event_key,
@@ -63,10 +68,16 @@ _UPDATE_RESIDENT: Final = (
         number_pending=bindparam("number_pending"),
     )
 )
-_USE_CODE: Final = (
+_UNUSED_CODES: Final = select(CODE_POOL).where(
+    CODE_POOL.c.code_key.in_(bindparam("keys", expanding=True)), CODE_POOL.c.used_at.is_(None)
+)
+_USE_CODES: Final = (
     update(CODE_POOL)
-    .where(CODE_POOL.c.code_key == bindparam("key"), CODE_POOL.c.used_at.is_(None))
+    .where(CODE_POOL.c.code_key.in_(bindparam("keys", expanding=True)))
     .values(used_at=bindparam("now"))
+)
+_STORED_INFORMATION: Final = select(RESIDENT.c.information).where(
+    RESIDENT.c.record_key.in_(bindparam("keys", expanding=True))
 )
 
 
@@ -113,9 +124,11 @@ class GroupWrite:
 class GatewayStore:
     """The gateway's database."""
 
-    def __init__(self, engine: Engine, sealer: Sealer) -> None:
+    def __init__(self, engine: Engine, sealing: SealingKeys) -> None:
         self.engine = engine
-        self.sealer = sealer
+        self.sealing = sealing
+        self.sealer = sealing.sealer
+        self.root = RegisterRoot(self.sealer, REGISTER_ROOT, GATEWAY_SECTION)
         # SQLite lets writers wait by sleeping; one lock in the process hands over at once.
         self._write_lock = threading.Lock()
 
@@ -242,6 +255,7 @@ class GatewayStore:
             for row in (self._resident_row(r) for r in group.changed_residents)
         ]
         with self.write() as connection:
+            changes = self.root.begin(connection)
             fenced = connection.execute(
                 update(GATEWAY_STATE)
                 .where(
@@ -257,30 +271,34 @@ class GatewayStore:
             if fenced.rowcount != 1:
                 raise JukiError(Reason.STORE_UNAVAILABLE, "another process moved the stream's head")
             if group.outbox:
+                for row in group.outbox:
+                    changes.add("outbox", seal_id(row["envelope"]))
                 connection.execute(insert(OUTBOX), group.outbox)
             if group.events:
+                for row in group.events:
+                    changes.add("register_event", row_bytes(*(row[name] for name in _EVENT)))
                 connection.execute(insert(REGISTER_EVENT), group.events)
             if new:
                 connection.execute(insert(RESIDENT), new)
             if changed:
+                _take_off(connection, [row["key"] for row in changed], changes)
                 connection.execute(_UPDATE_RESIDENT, changed)
+            for row in (*new, *changed):
+                changes.add("resident", seal_id(row["information"]))
             if group.used_codes:
-                marked = connection.execute(
-                    _USE_CODE, [{"key": k, "now": now} for k in group.used_codes]
-                )
-                if marked.rowcount != len(group.used_codes):
-                    raise JukiError(Reason.STORE_UNAVAILABLE, "a code of the pool was used before")
+                _use_codes(connection, group.used_codes, now, changes)
             if group.recovered:
                 connection.execute(insert(RECOVERED), group.recovered)
             for adoption in group.adoptions:
-                _adopt(connection, adoption)
+                _adopt(connection, adoption, changes)
             if group.void_unused_codes:
-                _void_codes(connection, now)
+                _void_codes(connection, now, changes)
+            changes.write(connection)
 
     def _resident(self, row: Row[*tuple[Any, ...]]) -> Resident:
         record_key = bytes(row.record_key)
         information = identification_pb2.IdentificationInformation.FromString(
-            self.sealer.open(bytes(row.information), places.resident_information(record_key))
+            open_resident(row, self.sealer)
         )
         return Resident(
             record_key,
@@ -297,7 +315,14 @@ class GatewayStore:
             "record_key": key,
             "code_key": resident.code_key,
             "information": self.sealer.seal(
-                resident.information.SerializeToString(), places.resident_information(key)
+                resident.information.SerializeToString(),
+                places.resident_information(
+                    key,
+                    resident.code_key,
+                    resident.state.value,
+                    resident.last_digest,
+                    resident.number_pending,
+                ),
             ),
             "state": resident.state.value,
             "last_digest": resident.last_digest,
@@ -313,9 +338,8 @@ def open_store(engine: Engine, custody: GatewayCustody, municipality: str) -> Ga
             CUSTODY_UNAVAILABLE.
     """
     with engine.begin() as connection:
-        row = connection.execute(select(GATEWAY_STATE)).one_or_none()
-        if row is None:
-            data_key = custody.new_data_key(WRAPPING_KEY)
+        held = connection.scalar(select(GATEWAY_STATE.c.municipality))
+        if held is None:
             connection.execute(
                 insert(GATEWAY_STATE).values(
                     id=1,
@@ -323,7 +347,6 @@ def open_store(engine: Engine, custody: GatewayCustody, municipality: str) -> Ga
                     epoch=1,
                     sequence=0,
                     digest=GENESIS_DIGEST,
-                    wrapped_data_key=data_key.wrapped,
                     prefecture_epoch=1,
                     prefecture_through=0,
                     nation_epoch=1,
@@ -331,26 +354,44 @@ def open_store(engine: Engine, custody: GatewayCustody, municipality: str) -> Ga
                     returns_cursor=0,
                 )
             )
-            return GatewayStore(engine, Sealer(data_key.plaintext))
-    if row.municipality != municipality:
+    if held not in (None, municipality):
         raise JukiError(Reason.CONFIGURATION_INVALID, "the database is another municipality's")
-    wrapped = bytes(row.wrapped_data_key)
-    return GatewayStore(engine, Sealer(custody.unwrap_data_key(WRAPPING_KEY, wrapped)))
+    keys = KeyStore(engine, DATA_KEY, custody)
+    keys.prepare()
+    return GatewayStore(engine, SealingKeys(keys))
 
 
 def unused_codes(store: GatewayStore) -> Iterable[tuple[bytes, str]]:
     """Blind key and digits of every code that may still be given."""
-    statement = select(CODE_POOL.c.code_key, CODE_POOL.c.code).where(
+    statement = select(CODE_POOL).where(
         CODE_POOL.c.used_at.is_(None), CODE_POOL.c.voided_at.is_(None)
     )
     with store.read() as connection:
         rows = connection.execute(statement).all()
     for row in rows:
-        key = bytes(row.code_key)
-        yield key, store.sealer.open(bytes(row.code), places.pooled_code(key)).decode()
+        yield bytes(row.code_key), open_code(row, store.sealer)
 
 
-def _adopt(connection: Connection, adoption: Adoption) -> None:
+def _take_off(connection: Connection, record_keys: list[bytes], changes: RowChanges) -> None:
+    """Residents as they stand: their rows are to be changed or deleted."""
+    for sealed in connection.scalars(_STORED_INFORMATION, {"keys": record_keys}):
+        changes.remove("resident", seal_id(bytes(sealed)))
+
+
+def _use_codes(
+    connection: Connection, code_keys: list[bytes], now: int, changes: RowChanges
+) -> None:
+    rows = connection.execute(_UNUSED_CODES, {"keys": code_keys}).all()
+    if len(rows) != len(code_keys):
+        raise JukiError(Reason.STORE_UNAVAILABLE, "a code of the pool was used before")
+    connection.execute(_USE_CODES, {"keys": code_keys, "now": now})
+    for row in rows:
+        sealed = bytes(row.code)
+        changes.remove("code_pool", code_message(sealed, None, row.voided_at))
+        changes.add("code_pool", code_message(sealed, now, row.voided_at))
+
+
+def _adopt(connection: Connection, adoption: Adoption, changes: RowChanges) -> None:
     connection.execute(
         delete(RECOVERED).where(
             RECOVERED.c.epoch == adoption.epoch, RECOVERED.c.sequence == adoption.sequence
@@ -358,6 +399,7 @@ def _adopt(connection: Connection, adoption: Adoption) -> None:
     )
     if adoption.stand_in_key:
         # The resident was written anew under its own key, since the sealed value is bound to it.
+        _take_off(connection, [adoption.stand_in_key], changes)
         connection.execute(delete(RESIDENT).where(RESIDENT.c.record_key == adoption.stand_in_key))
         connection.execute(
             update(RECOVERED)
@@ -366,7 +408,13 @@ def _adopt(connection: Connection, adoption: Adoption) -> None:
         )
 
 
-def _void_codes(connection: Connection, now: int) -> None:
+def _void_codes(connection: Connection, now: int, changes: RowChanges) -> None:
+    unused = select(CODE_POOL.c.code).where(
+        CODE_POOL.c.used_at.is_(None), CODE_POOL.c.voided_at.is_(None)
+    )
+    for sealed in connection.scalars(unused):
+        changes.remove("code_pool", code_message(bytes(sealed), None, None))
+        changes.add("code_pool", code_message(bytes(sealed), None, now))
     connection.execute(
         update(CODE_POOL)
         .where(CODE_POOL.c.used_at.is_(None), CODE_POOL.c.voided_at.is_(None))

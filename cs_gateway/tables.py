@@ -22,9 +22,19 @@ from sqlalchemy import (
     Table,
 )
 
+from juki.revocation.tables import revocation_list
+from juki.store.data_keys import data_key_table
 from juki.store.engine import BIG
+from juki.store.root import root_table
 
 METADATA: Final = MetaData()
+revocation_list.to_metadata(METADATA)
+
+DATA_KEY: Final = data_key_table(METADATA)
+"""The gateway's data keys, wrapped by the token."""
+
+REGISTER_ROOT: Final = root_table(METADATA)
+"""The root of the tables in `cs_gateway.covered`."""
 
 
 class Bytes(LargeBinary):
@@ -50,7 +60,6 @@ GATEWAY_STATE: Final = Table(
     Column("epoch", BIG, nullable=False),
     Column("sequence", BIG, nullable=False),
     Column("digest", Bytes, nullable=False),
-    Column("wrapped_data_key", Bytes, nullable=False),
     Column("prefecture_epoch", BIG, nullable=False),
     Column("prefecture_through", BIG, nullable=False),
     Column("nation_epoch", BIG, nullable=False),

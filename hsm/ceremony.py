@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from hsm.authority import Authority, Issuer, Names, subject_of
+from hsm.authority_record import record_certified
 from hsm.ceremony_works import (
     What,
     Work,
@@ -244,6 +245,9 @@ class Steps:
                 subject = subject_of(profile, Names((host.identity,)))
                 names = wanted_names(self._plan, host, label)
                 made = self._authority.certify(issuer, key, subject, names, profile)
+                # On record before it exists elsewhere: what is issued can be revoked by name.
+                record = self._files(issuing.name).authority_record
+                record_certified(record, chain[0], made, host.identity)
                 self._say_certificate(host.name, label, made)
                 write_chain(self._chain_file(host, label), [made, *chain])
                 self._ceremony.told(Work(What.CERTIFICATE, host.name, label))

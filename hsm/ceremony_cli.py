@@ -22,9 +22,9 @@ from hsm.certificates import read_chain
 from hsm.host_files import ROOT_LABEL, ceremony_files
 from hsm.key_classes import key_classes
 from hsm.officer_terminal import ATTEMPTS, OfficersAtTheTerminal
-from hsm.officers import Officers, Passphrases, passphrases_in
+from hsm.officers import Officers, passphrases_in
 from hsm.resharing import reshare
-from hsm.sealed_pins import holders_of
+from hsm.sealed_pins import OfficersTable, holders_of
 from hsm.transcript import verify_transcripts
 from juki.domain.errors import JukiError, Reason
 
@@ -90,11 +90,13 @@ def run(
             _say_nothing_due(console, read)
             return
         console.print(_totals(due))
-        answers = _passphrases(console, read, passphrases)
+        seated = _seats(console, read, passphrases)
         _confirm(asks=passphrases is None and not yes)
         with _progress(console, len(due)) as told:
-            table = read.table(read.officers, answers, _attempts(passphrases))
-            text = hold_ceremony(Ceremony(read.plan, table, file_digest=read.digest, told=told))
+            ceremony = Ceremony(
+                read.plan, seated(read.officers), file_digest=read.digest, told=told
+            )
+            text = hold_ceremony(ceremony)
         _show(console, read, text)
 
 
@@ -118,12 +120,10 @@ def reshare_command(
         console.print(
             f"鍵管理者の交代 (new shares): {_committee(holders)} → {_committee(read.officers)}",
         )
-        answers = _passphrases(console, read, passphrases)
+        seated = _seats(console, read, passphrases)
         _confirm(asks=passphrases is None and not yes)
-        attempts = _attempts(passphrases)
-        table = read.table(read.officers, answers, attempts)
-        ceremony = Ceremony(read.plan, table, file_digest=read.digest)
-        text = reshare(ceremony, read.table(holders, answers, attempts))
+        ceremony = Ceremony(read.plan, seated(read.officers), file_digest=read.digest)
+        text = reshare(ceremony, seated(holders))
         _show(console, read, text)
 
 
@@ -195,12 +195,15 @@ def _due(read: ReadCeremony) -> list[Work]:
     return works(read.plan, datetime.now(UTC))
 
 
-def _passphrases(console: Console, read: ReadCeremony, folder: Path | None) -> Passphrases:
-    return passphrases_in(folder) if folder else OfficersAtTheTerminal(console, read.folder_of)
-
-
-def _attempts(folder: Path | None) -> int:
-    return 1 if folder else ATTEMPTS
+def _seats(
+    console: Console, read: ReadCeremony, folder: Path | None
+) -> Callable[[Officers], OfficersTable]:
+    """Seats officers at the table: people at the terminal, or files."""
+    if folder is not None:
+        answers = passphrases_in(folder)
+        return lambda officers: read.table(officers, answers)
+    people = OfficersAtTheTerminal(console, read.folder_of)
+    return lambda officers: read.table(officers, people, ATTEMPTS, people.refused)
 
 
 def _confirm(*, asks: bool) -> None:

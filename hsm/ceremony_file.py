@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -156,7 +156,13 @@ class ReadCeremony:
         """Where an officer's share is kept."""
         return self.directories.get(officer, self.shares / officer)
 
-    def table(self, officers: Officers, passphrases: Passphrases, attempts: int) -> OfficersTable:
+    def table(
+        self,
+        officers: Officers,
+        passphrases: Passphrases,
+        attempts: int = 1,
+        refused: Callable[[JukiError], None] = lambda _: None,
+    ) -> OfficersTable:
         """These officers at the table; the directories that the file does not name are made."""
         for name in officers.names:
             if name not in self.directories:
@@ -167,6 +173,7 @@ class ReadCeremony:
             passphrases=passphrases,
             folders={name: self.folder_of(name) for name in officers.names},
             attempts=attempts,
+            refused=refused,
             cost=PERSON_COST,
         )
 

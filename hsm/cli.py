@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 import hsm.ceremony_cli
+from hsm.certificates import read_chain
 from hsm.nginx_files import write_nginx_files
 from hsm.plan import DEFAULT_MODULE, DEFAULT_TRUST_DOMAIN, Prefecture, ProvisioningPlan
 from hsm.provision import provision
 from juki.config import Configuration, load_config
 from juki.custody.client import CustodyClient
+from juki.custody.port import ISSUING_AUTHORITY
 from juki.domain.errors import JukiError, Reason
 
 app = typer.Typer(help="Custody of keys: tokens, keys, certificates.", no_args_is_help=True)
@@ -166,3 +168,37 @@ def status(
     for name, value in facts.items():
         table.add_row(name.replace("_", " "), str(value))
     console.print(table)
+
+
+@app.command()
+def revoke(
+    socket: Annotated[Path, typer.Option(help="The issuing authority's socket of custody.")],
+    identity: Annotated[
+        str, typer.Option(help="Every certificate of this URI that was issued here and still runs.")
+    ] = "",
+    certificate: Annotated[
+        list[Path] | None, typer.Option(help="A PEM file; its first certificate. Repeatable.")
+    ] = None,
+    reason: Annotated[
+        str, typer.Option(help="keyCompromise, cessationOfOperation, … (RFC 5280 5.3.1)")
+    ] = "unspecified",
+) -> None:
+    """Revoke certificates for good; the whole network refuses them within five seconds.
+
+    Runs on the host of the authority that issued them: the nation's for its server and agencies, a
+    prefecture's for its server, gateways and registers. Exits with 1 when nothing was revoked.
+
+    Example: juki hsm revoke --socket /var/lib/juki/national/hsm/authority.sock
+    --identity spiffe://agency.juki.example/nenkin --reason keyCompromise
+    """
+    console = Console()
+    try:
+        serials = [read_chain(file)[0].serial_number for file in certificate or ()]
+        with CustodyClient(socket) as custody:
+            made = custody.revoke(ISSUING_AUTHORITY, identity, serials, reason)
+    except JukiError as error:
+        console.print(f"[bold red]{error.reason}[/] {error.message}")
+        raise typer.Exit(1) from None
+    for serial in made.newly_revoked:
+        console.print(f"revoked {serial:x}")
+    console.print(f"{len(made.newly_revoked)} certificates revoked; those revoked before stay so.")

@@ -6,8 +6,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from hsm.host_files import AUTHORITY_RECORD
 from hsm.permissions import Operation, Permissions
 from hsm.sockets import SocketRole
 from hsm.token import TokenLocation
@@ -38,6 +46,8 @@ class TokenSection(_Section):
     """SoftHSM only: its configuration file."""
     silence_seconds: float = Field(default=3.0, gt=0)
     """How long the module may take over one call before it is taken to hang."""
+    patience_seconds: float = Field(default=2.0, ge=0)
+    """How long callers wait for a replaced process before they are refused."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes with a session each: more than one where the token signs in parallel."""
 
@@ -84,6 +94,21 @@ class SocketSection(_Section):
         return SocketRole(self.path, self.mode, frozenset(self.allowed_uids), self.permitted())
 
 
+class RevocationSection(_Section):
+    """How long the issuing authority's revocation lists last, and where its record is."""
+
+    record: Path = Path(AUTHORITY_RECORD)
+    """File of what was certified and revoked; lists are written beside it."""
+    validity_seconds: int = Field(default=24 * 3600, ge=2)
+    renewal_seconds: int = Field(default=3600, ge=1)
+
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> RevocationSection:
+        if self.renewal_seconds * 2 > self.validity_seconds:
+            raise ValueError("a list is renewed before half of its validity is over")
+        return self
+
+
 class Configuration(_Section):
     """Everything custody needs to start."""
 
@@ -93,6 +118,8 @@ class Configuration(_Section):
     certificates: Path
     """Directory of the chains, `<key label>.pem`, leaf first, without the root."""
     server_leaf: ServerLeafSection | None = None
+    revocation: RevocationSection = RevocationSection()
+    """Only of use to a host with an issuing authority."""
     sockets: tuple[SocketSection, ...] = Field(min_length=1)
 
 
@@ -127,6 +154,9 @@ def _resolved(configuration: Configuration, folder: Path) -> Configuration:
                 }
             ),
             "certificates": folder / configuration.certificates,
+            "revocation": configuration.revocation.model_copy(
+                update={"record": folder / configuration.revocation.record}
+            ),
             "sockets": tuple(
                 one.model_copy(update={"path": folder / one.path}) for one in configuration.sockets
             ),

@@ -26,8 +26,6 @@ from hsm.sockets import Door, listen
 from hsm.worker_process import WorkerProcess
 from juki.domain.errors import JukiError, Reason
 
-_RIDE_SECONDS = 2.0
-"""How long callers wait for a replaced worker before they are refused."""
 _FAILURES_TO_OPEN = 3
 """Workers lost in a row before callers are refused at once."""
 _LONGEST_WAIT_SECONDS = 1.0
@@ -146,7 +144,7 @@ class Front:
             return True  # the first start, however long it takes on a busy machine
         least_failures = min(post.failures for post in self._posts)
         waited = time.monotonic() - max(post.lost_at for post in self._posts)
-        return least_failures < _FAILURES_TO_OPEN and waited < _RIDE_SECONDS
+        return least_failures < _FAILURES_TO_OPEN and waited < self._token.patience_seconds
 
     def _why(self) -> str:
         """What went wrong last, with those that tried to open the token first."""

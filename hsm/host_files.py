@@ -7,6 +7,8 @@ from pathlib import Path
 
 from hsm.token import TokenLocation
 
+AUTHORITY_RECORD = "authority.jsonl"
+"""Name of the file in which an issuing authority keeps what it certified and revoked."""
 ROOT_HOST = "root"
 ROOT_LABEL = "root"
 """Label of the root's P-256 key, in a token of its own."""
@@ -28,6 +30,11 @@ class HostFiles:
     def certificates(self) -> Path:
         """The public chains."""
         return self.directory / "certificates"
+
+    @property
+    def authority_record(self) -> Path:
+        """What its issuing authority certified and revoked."""
+        return self.directory / AUTHORITY_RECORD
 
     def socket(self, name: str) -> Path:
         """One of its sockets, for example `custody.sock`."""

@@ -29,20 +29,18 @@ class OfficersAtTheTerminal:
             )
         self._console = console
         self._folder_of = folder_of
-        self._asked: tuple[str, bool] | None = None
 
     def __call__(self, officer: str, is_new: bool) -> str | None:
-        """An officer's passphrase; asked for again at once, the one before was not accepted."""
-        if self._asked == (officer, is_new):
-            self._console.print("パスフレーズが違います (the passphrase is not accepted)")
-        else:
-            self._console.print(
-                f"\n[bold]鍵管理者 {officer}[/] (officer): 分散鍵の場所 (share in) "
-                f"{self._folder_of(officer)}",
-                highlight=False,
-            )
-        self._asked = (officer, is_new)
+        self._console.print(
+            f"\n[bold]鍵管理者 {officer}[/] (officer): 分散鍵の場所 (share in) "
+            f"{self._folder_of(officer)}",
+            soft_wrap=True,
+        )
         return self._new(officer) if is_new else self._present(officer)
+
+    def refused(self, error: JukiError) -> None:
+        """Tells why an officer is asked again."""
+        self._console.print(f"受け付けられません (not accepted): {error.message}", soft_wrap=True)
 
     def _present(self, officer: str) -> str | None:
         return _typed(f"{officer}: パスフレーズ (passphrase; Enter if absent): ") or None

@@ -18,6 +18,7 @@ from hsm.hpke import open_sealed, sealed_message
 from hsm.permissions import TOKEN, Operation, Permissions
 from hsm.profiles import CERTIFIABLE, SERVER_LEAF
 from hsm.refusing import error_response
+from hsm.revocation import MadeList, RevocationDesk
 from hsm.token import TOKEN_LOST, Token
 from juki.custody.port import MAXIMUM_ITEMS
 from juki.custody.verify import verify_signature
@@ -38,6 +39,8 @@ _KEY_FIELDS = {
     Operation.CERTIFY_SERVER_LEAF: "issuer_key",
     Operation.CERTIFY: "issuer_key",
     Operation.HEALTH: None,
+    Operation.REVOKE: "issuer_key",
+    Operation.REVOCATION_LIST: "issuer_key",
 }
 """Where each request names its key, so that permission is asked in one place for all."""
 
@@ -67,6 +70,7 @@ class Operations:
         chains: Mapping[str, tuple[x509.Certificate, ...]],
         server_leaf: ServerLeafNames | None,
         health_key: str,
+        revocation: RevocationDesk | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._token = token
@@ -74,6 +78,7 @@ class Operations:
         self._chains = chains
         self._server_leaf = server_leaf
         self._health_key = health_key
+        self._revocation = revocation
         self._monotonic = monotonic
         self._started = monotonic()
         self._at_once: dict[Operation, Callable[[Any], pb.CustodyResponse]] = {
@@ -85,6 +90,8 @@ class Operations:
             Operation.CERTIFY_SERVER_LEAF: self._certify_server_leaf,
             Operation.CERTIFY: self._certify,
             Operation.HEALTH: self._health,
+            Operation.REVOKE: self._revoke,
+            Operation.REVOCATION_LIST: self._revocation_list,
         }
 
     def perform(self, request: pb.CustodyRequest, permissions: Permissions) -> Job:
@@ -184,7 +191,24 @@ class Operations:
             names_for(profile, requested),
             profile,
         )
+        if self._revocation is not None:
+            self._revocation.certified(issuer, certificate, requested.uris[0])
         return _certificates((certificate, *issuer.chain))
+
+    def _revoke(self, asked: pb.CustodyRevokeRequest) -> pb.CustodyResponse:
+        issuer = self._issuer(asked.issuer_key)
+        made = self._desk().revoke(issuer, asked.identity, asked.serial_numbers, asked.reason)
+        _log.warning("certificates revoked", count=len(made.newly_revoked), reason=asked.reason)
+        return _list(issuer, made)
+
+    def _revocation_list(self, asked: pb.CustodyRevocationListRequest) -> pb.CustodyResponse:
+        issuer = self._issuer(asked.issuer_key)
+        return _list(issuer, self._desk().current(issuer))
+
+    def _desk(self) -> RevocationDesk:
+        if self._revocation is None:
+            raise JukiError(Reason.CONFIGURATION_INVALID, "this host has no issuing authority")
+        return self._revocation
 
     def prove_token(self) -> float:
         """Sign something with the health key and verify it; the seconds the signature took.
@@ -228,3 +252,15 @@ def _value(value: bytes) -> pb.CustodyResponse:
 def _certificates(chain: Sequence[x509.Certificate]) -> pb.CustodyResponse:
     ders = [certificate.public_bytes(serialization.Encoding.DER) for certificate in chain]
     return pb.CustodyResponse(certificates=pb.CustodyCertificates(certificates=ders))
+
+
+def _list(issuer: Issuer, made: MadeList) -> pb.CustodyResponse:
+    return pb.CustodyResponse(
+        revocation_list=pb.CustodyRevocationList(
+            list=made.list_der,
+            certificates=[one.public_bytes(serialization.Encoding.DER) for one in issuer.chain],
+            newly_revoked=[
+                serial.to_bytes((serial.bit_length() + 7) // 8) for serial in made.newly_revoked
+            ],
+        )
+    )

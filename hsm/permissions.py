@@ -25,6 +25,8 @@ class Operation(StrEnum):
     CERTIFY_SERVER_LEAF = "certify_server_leaf"
     CERTIFY = "certify"
     HEALTH = "health"
+    REVOKE = "revoke"
+    REVOCATION_LIST = "revocation_list"
 
 
 @dataclass(frozen=True)

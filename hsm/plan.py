@@ -47,7 +47,15 @@ _SERVER_GRANTS: Grants = (
 )
 _EXCHANGE_GRANTS: Grants = ((EXCHANGE, (Operation.OPEN, Operation.CERTIFICATE_CHAIN)),)
 _AUTHORITY_GRANTS: Grants = (
-    (ISSUING_AUTHORITY, (Operation.CERTIFY, Operation.CERTIFICATE_CHAIN)),
+    (
+        ISSUING_AUTHORITY,
+        (
+            Operation.CERTIFY,
+            Operation.CERTIFICATE_CHAIN,
+            Operation.REVOKE,
+            Operation.REVOCATION_LIST,
+        ),
+    ),
     (TOKEN, (Operation.HEALTH,)),
 )
 
@@ -121,6 +129,9 @@ class Host:
             grants += ((INDIVIDUAL_NUMBER, (Operation.MAC,)),)
         if self.receives_sealed:
             grants += _EXCHANGE_GRANTS
+        if self.issuing_names:
+            # Its server spreads the lists, but can neither revoke nor un-revoke.
+            grants += ((ISSUING_AUTHORITY, (Operation.REVOCATION_LIST,)),)
         sockets = {SERVER_SOCKET: grants}
         if self.issuing_names:
             sockets[AUTHORITY_SOCKET] = _AUTHORITY_GRANTS

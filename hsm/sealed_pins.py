@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -29,6 +29,7 @@ from hsm.secret_sharing import KEY_BYTES, Share, join_key, split_key
 from hsm.token_making import write_secret
 from juki.domain.errors import JukiError, Reason
 
+_Result = TypeVar("_Result")
 _NONCE_BYTES = 12
 _CHECK = "check"
 """Name of an entry that holds nothing and proves the key."""
@@ -46,7 +47,9 @@ class OfficersTable:
     folders: Mapping[str, Path] = field(default_factory=dict)
     """Where officers keep their shares who do not keep them in `folder`: a stick of their own."""
     attempts: int = 1
-    """How often an officer is asked whose passphrase is wrong or, when new, too short."""
+    """How often an officer may try."""
+    refused: Callable[[JukiError], None] = lambda _: None
+    """Told why before an officer tries again."""
 
     def folder_of(self, officer: str) -> Path:
         """Where an officer's share is kept."""
@@ -54,38 +57,52 @@ class OfficersTable:
 
     def share_of(self, officer: str, sharing: str) -> Share | None:
         """An officer's share, None where the officer is not present; raises as `open_share`."""
+        folder = self.folder_of(officer)
+        return self._try(officer, False, lambda said: open_share(folder, officer, said, sharing))
+
+    def keep_share(self, officer: str, share: Share, sharing: str) -> bool:
+        """Have an officer choose a passphrase and seal a new share; False where not present.
+
+        Raises CONFIGURATION_INVALID as `seal_share` does, and for a directory of the officer's own
+        that is not there or has another's share of this sharing: a stick that was not changed.
+        """
+
+        def keep(passphrase: str) -> bool:
+            folder = self.folder_of(officer)
+            if officer in self.folders:
+                self._refuse_strange_folder(officer, sharing)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            seal_share(folder, officer, passphrase, share, sharing=sharing, cost=self.cost)
+            return True
+
+        return self._try(officer, True, keep) or False
+
+    def _try(self, officer: str, is_new: bool, use: Callable[[str], _Result]) -> _Result | None:
         for left in reversed(range(self.attempts)):
-            passphrase = self.passphrases(officer, False)
+            passphrase = self.passphrases(officer, is_new)
             if passphrase is None:
                 break
             try:
-                return open_share(self.folder_of(officer), officer, passphrase, sharing)
-            except JukiError as wrong:
-                if not left or wrong.reason != Reason.KEY_USE_NOT_PERMITTED:
+                return use(passphrase)
+            except JukiError as error:
+                if not left:
                     raise
+                self.refused(error)
         return None
 
-    def keep_share(self, officer: str, share: Share, sharing: str) -> bool:
-        """Have an officer choose a passphrase and seal a new share; False where not present."""
+    def _refuse_strange_folder(self, officer: str, sharing: str) -> None:
         folder = self.folder_of(officer)
-        if officer in self.folders and not folder.is_dir():
-            # Made here, it would lie on this machine's disk under the stick's name.
+        if not folder.is_dir():  # made here, it would lie on this machine's disk
             raise JukiError(
                 Reason.CONFIGURATION_INVALID,
                 f"{folder}, where officer {officer!r} keeps a share, is not there",
             )
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in reversed(range(self.attempts)):
-            passphrase = self.passphrases(officer, True)
-            if passphrase is None:
-                break
-            try:
-                seal_share(folder, officer, passphrase, share, sharing=sharing, cost=self.cost)
-                return True
-            except JukiError:
-                if not left:
-                    raise
-        return False
+        own = share_file(folder, officer, sharing)
+        if any(file != own for file in folder.glob(share_file(folder, "*", sharing).name)):
+            raise JukiError(
+                Reason.CONFIGURATION_INVALID,
+                f"{folder} holds another officer's share: officer {officer!r} needs another stick",
+            )
 
 
 class SealedPins:

@@ -51,12 +51,11 @@ class Transcript:
         self._previous = _last_digest(folder / finished[-1]) if finished else _START
         self._number = len(finished) + 1
         self._file = folder / _UNFINISHED
-        self.resumes = self._file.exists()
+        lines = self._whole_lines()
+        self.resumes = bool(lines)
         """Whether it goes on with what an interrupted ceremony wrote."""
-        if self.resumes:
-            self._cut_torn_line()
-            for line in self._file.read_bytes().splitlines():
-                self._previous = _check_link(line, self._previous, _UNFINISHED)
+        for line in lines:
+            self._previous = _check_link(line, self._previous, _UNFINISHED)
 
     def say(self, step: str, **facts: Fact) -> None:
         """Add a line; never a PIN, a passphrase or a share."""
@@ -89,11 +88,15 @@ class Transcript:
         self._file.rename(self._folder / f"{name}.jsonl")
         return written
 
-    def _cut_torn_line(self) -> None:
+    def _whole_lines(self) -> list[bytes]:
+        """What an interrupted ceremony said; half a line at the end is cut off."""
+        if not self._file.exists():
+            return []
         written = self._file.read_bytes()
         whole = written[: written.rfind(b"\n") + 1]
         if whole != written:
             self._file.write_bytes(whole)
+        return whole.splitlines()
 
 
 def has_transcripts(folder: Path) -> bool:

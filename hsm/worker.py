@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -28,6 +28,7 @@ from hsm.link import Kind, send
 from hsm.operations import Operations, ServerLeafNames
 from hsm.pin_guard import PinGuard
 from hsm.process import configure_logging, on_signals
+from hsm.revocation import RevocationDesk, RevocationSettings
 from hsm.service import Service
 from hsm.sockets import Door
 from hsm.token import Token, TokenNotReady, open_token
@@ -120,6 +121,7 @@ class _Worker:
             chains=read_chains(self._configuration.certificates, labels, token),
             server_leaf=ServerLeafNames(leaf.identity, leaf.dns_names) if leaf else None,
             health_key=self._configuration.health_key,
+            revocation=_desk(self._configuration),
         )
 
     def _show_life(self, operations: Operations) -> None:
@@ -158,6 +160,14 @@ def _patiently_opened(configuration: Configuration, link: socket.socket) -> Iter
                 raise TokenNotReady(Reason.CUSTODY_UNAVAILABLE, why)
             time.sleep(pause)
         yield token
+
+
+def _desk(configuration: Configuration) -> RevocationDesk:
+    section = configuration.revocation
+    settings = RevocationSettings(
+        timedelta(seconds=section.validity_seconds), timedelta(seconds=section.renewal_seconds)
+    )
+    return RevocationDesk(section.record, settings, lambda: datetime.now(UTC))
 
 
 def _words(error: PKCS11Error) -> str:

@@ -17,6 +17,7 @@ import structlog
 
 from juki.config import Configuration, load_config
 from juki.domain.errors import JukiError, Reason
+from juki.hardening import harden_process
 from juki.log import configure_logging
 from juki.rpc.call import current_request_id
 
@@ -51,6 +52,8 @@ def run_server(
         signal.signal(number, lambda *_: stopped.set())
     deadline = time.monotonic() + _PATIENCE_SECONDS
     try:
+        # Its memory holds persons' data and data keys: no dump of it may come to lie on disk.
+        harden_process()
         config = load_config(arguments.config, model)
         while not stopped.is_set():
             with ExitStack() as stack:

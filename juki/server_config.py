@@ -7,6 +7,7 @@ from pathlib import Path
 from juki.config import Configuration
 from juki.evidence.workers import EvidenceConfiguration
 from juki.rpc.tls_ending import TlsConfiguration
+from juki.store.keeping import RegisterRootConfiguration
 
 
 class PeerConfiguration(Configuration):
@@ -32,6 +33,7 @@ class ServerConfiguration(Configuration):
 
     tls: TlsConfiguration | None = None
     """Where nginx ends TLS; left out, the server does."""
+    register_root: RegisterRootConfiguration = RegisterRootConfiguration()
 
 
 class RegisterServerConfiguration(ServerConfiguration):

@@ -21,33 +21,40 @@ from juki.evidence.workers import evidence_workers
 from juki.index.lmdb_index import LmdbIndex
 from juki.policy.evaluator import Policy
 from juki.process import run_server
-from juki.register.data_key import KeyPurpose, open_data_key, open_sealer
+from juki.register.data_key import KeyPurpose, open_data_key, open_sealing_keys
 from juki.register.disputes import DisputeBook
 from juki.register.intake import Committed, NotificationIntake
+from juki.register.keeping import checkpoint_signing
 from juki.register.persons import PersonRegister
 from juki.register.probes import register_probes
 from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
 from juki.register.states import all_states, state_of
+from juki.revocation.running import Revocation
+from juki.revocation.service import REVOCATION_SERVICE
 from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import Identity, IdentityKind
-from juki.rpc.names import gateway_identity, national_identity
+from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.rpc.tls_ending import listening
 from juki.store.engine import migrate, open_engine
+from juki.store.keeping import keep_register
 from juki.store.sealing import Sealer
+from juki.store.verification import RootedDatabase
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
 from national_server.callers import check_caller, recipient
 from national_server.code_pool import CodePool
 from national_server.codes_service import CodeServicer, GrantServicer, NationalCodeRegistry
 from national_server.config import NationalConfiguration
 from national_server.confirmations import Confirmations
+from national_server.covered import SECTIONS
 from national_server.grants import GrantBook
 from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
 from national_server.numbers import NumberMaker
 from national_server.reports import GovernorReports
+from national_server.tables import register_root
 
 PREFECTURES = frozenset({IdentityKind.PREFECTURE_SERVER})
 
@@ -61,9 +68,21 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     engine = open_engine(config.database_url)
     stack.callback(engine.dispose)
     migrate(engine, "national")
-    sealer = open_sealer(engine, custody)
+    sealing = open_sealing_keys(engine, custody)
+    sealer = sealing.sealer
+    keeper = keep_register(
+        stack,
+        RootedDatabase(engine, sealer, register_root, SECTIONS),
+        sealing,
+        config.register_root,
+        signing=checkpoint_signing(custody),
+        registry=registry,
+    )
+    revocation = Revocation(
+        engine=engine, roots_der=roots.der, clock=_utc_now, registry=registry, custody=custody
+    )
     returns = ReturnBox(engine)
-    signers = SignerDirectory(roots.der, lambda: datetime.datetime.now(datetime.UTC))
+    signers = SignerDirectory(roots.der, _utc_now, revocation.book)
     signers.load(engine)
     intake = _intake(
         config=config,
@@ -93,7 +112,11 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     pseudonym_key, _ = open_data_key(engine, custody, KeyPurpose.PSEUDONYMS)
     audit = FileAuditLog(config.audit_directory, head_signing=_head_signing(custody))
     stack.callback(audit.close)
-    probes = register_probes(engine, custody) | {"audit": audit.check}
+    probes = register_probes(engine, custody) | {
+        "audit": audit.check,
+        "root": keeper.check,
+        "revocation": revocation.probe(f"national.{config.trust_domain}"),
+    }
     monitor = HealthMonitor(probes, registry=registry)
     server = JukiServer(
         ServerSettings(
@@ -108,9 +131,11 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
             "juki.v1.CodeService": PREFECTURES,
             "juki.v1.GrantService": PREFECTURES,
             LOOKUP_SERVICE: CALLERS,
+            REVOCATION_SERVICE: PREFECTURES,
             HEALTH_REPORT_SERVICE: EVERY_KIND,
         },
         health_servicer=monitor.servicer,
+        revocation=revocation.book,
         registry=registry,
     )
     intake_pb2_grpc.add_NotificationIntakeServiceServicer_to_server(
@@ -157,6 +182,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         pseudonymiser=Pseudonymiser(pseudonym_key),
         registry=registry,
     )
+    revocation.start(stack, server, serves=True)
     for worker in evidence_workers(
         config.evidence,
         engine=engine,
@@ -189,6 +215,9 @@ def _intake(
         disputes=DisputeBook(),
         issuer=national_identity(config.trust_domain),
         identity_of=lambda municipality: gateway_identity(municipality, config.trust_domain),
+        receipted_by=lambda municipality: prefecture_identity(
+            municipality[:2], config.trust_domain
+        ),
         deliver=GovernorReports(returns).deliver,
         evidence_algorithm=config.evidence.hash_algorithm,
     )
@@ -198,6 +227,10 @@ def _head_signing(custody: Custody) -> HeadSigning:
     """The audit log's head is signed in the token, under the key of the nation's receipts."""
     key_id = fingerprint(custody.certificate_chain(SIGNING)[0]).hex()
     return HeadSigning(lambda digest: custody.sign(SIGNING, [digest])[0], key_id, time.time_ns)
+
+
+def _utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 if __name__ == "__main__":

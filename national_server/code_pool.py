@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from sqlalchemy import Connection, Engine, insert, select
@@ -13,7 +14,8 @@ from juki.domain.codes import ResidentRecordCode
 from juki.domain.errors import JukiError, Reason
 from juki.store.chunks import select_by_key
 from juki.store.engine import now_microseconds
-from juki.store.sealing import Sealer
+from juki.store.root import RegisterRoot, RowChanges, row_bytes
+from juki.store.sealing import Sealer, seal_id
 from national_server import tables as t
 
 _CODES: Final = 10**10
@@ -23,6 +25,9 @@ _FAIR: Final = 2**64 // _CODES * _CODES
 """64-bit values from here on would favour some codes and are drawn again."""
 
 _DRAW_BYTES: Final = 65536
+
+GRANTED_SECTION: Final = "granted"
+"""Name of the register root's section of the codes and numbers that were given out."""
 
 
 Within = Callable[[Connection], None]
@@ -41,6 +46,7 @@ class CodePool:
         self._engine = engine
         self._sealer = sealer
         self._random = random
+        self._root = RegisterRoot(sealer, t.register_root, GRANTED_SECTION)
         self._lock = threading.Lock()
 
     def allot(
@@ -54,33 +60,36 @@ class CodePool:
             JukiError: REQUEST_ID_REUSED when the id was used with another count.
         """
         with self._lock, self._engine.begin() as connection:
+            changes = self._root.begin(connection)
             within(connection)
             held = self._held(connection, municipality, request_id, count)
             if held is not None:
                 return held
             codes = self._draw_unused(connection, count)
             blinds = [_blind(self._sealer, code) for code in codes]
-            _keep_allotment(connection, self._sealer, municipality, request_id, codes)
-            _keep_codes(connection, municipality, blinds)
+            keep = _Keeping(connection, self._sealer, changes)
+            keep.allotment(municipality, request_id, codes)
+            keep.codes(municipality, blinds)
+            changes.write(connection)
             return codes
 
     def _held(
         self, connection: Connection, municipality: str, request_id: str, count: int
     ) -> list[ResidentRecordCode] | None:
         row = connection.execute(
-            select(t.allotment.c.count, t.allotment.c.codes_sealed).where(
+            select(t.allotment).where(
                 t.allotment.c.municipality == municipality,
                 t.allotment.c.request_id == request_id,
             )
         ).first()
         if row is None:
             return None
-        held_count, sealed = row
-        if held_count != count:
+        packed = open_allotment(row, self._sealer)
+        # Not `row.count`: a row has a method of that name.
+        if row._mapping["count"] != count:
             raise JukiError(
                 Reason.REQUEST_ID_REUSED, "the request id was used for another allotment"
             )
-        packed = self._sealer.open(bytes(sealed), _place(municipality, request_id))
         return [ResidentRecordCode.from_int(int(v)) for v in np.frombuffer(packed, dtype="<u8")]
 
     def _draw_unused(self, connection: Connection, count: int) -> list[ResidentRecordCode]:
@@ -100,6 +109,8 @@ class CodePool:
 def restore_allotment(
     connection: Connection,
     sealer: Sealer,
+    changes: RowChanges,
+    *,
     municipality: str,
     request_id: str,
     codes: Sequence[ResidentRecordCode],
@@ -114,9 +125,10 @@ def restore_allotment(
     held = select(table.c.count).where(
         table.c.municipality == municipality, table.c.request_id == request_id
     )
+    keep = _Keeping(connection, sealer, changes)
     if connection.scalar(held) is None:
-        _keep_allotment(connection, sealer, municipality, request_id, codes)
-    _keep_codes(connection, municipality, [blind for blind in blinds if blind not in owners])
+        keep.allotment(municipality, request_id, codes)
+    keep.codes(municipality, [blind for blind in blinds if blind not in owners])
     return sum(owner != municipality for owner in owners.values())
 
 
@@ -137,30 +149,52 @@ def _blind(sealer: Sealer, code: ResidentRecordCode) -> bytes:
     return sealer.blind("code", code.digits)
 
 
-def _keep_allotment(
-    connection: Connection,
-    sealer: Sealer,
-    municipality: str,
-    request_id: str,
-    codes: Sequence[ResidentRecordCode],
-) -> None:
-    packed = np.array([int(code) for code in codes], dtype="<u8").tobytes()
-    connection.execute(
-        insert(t.allotment).values(
-            municipality=municipality,
-            request_id=request_id,
-            count=len(codes),
-            codes_sealed=sealer.seal(packed, _place(municipality, request_id)),
-            allotted_at=now_microseconds(),
+@dataclass(frozen=True, slots=True)
+class _Keeping:
+    """Writes rows inside a transaction whose root hears of them."""
+
+    connection: Connection
+    sealer: Sealer
+    changes: RowChanges
+
+    def allotment(
+        self, municipality: str, request_id: str, codes: Sequence[ResidentRecordCode]
+    ) -> None:
+        packed = np.array([int(code) for code in codes], dtype="<u8").tobytes()
+        now = now_microseconds()
+        place = allotment_place(municipality, request_id, len(codes), now)
+        sealed = self.sealer.seal(packed, place)
+        self.changes.add("allotment", seal_id(sealed))
+        self.connection.execute(
+            insert(t.allotment).values(
+                municipality=municipality,
+                request_id=request_id,
+                count=len(codes),
+                codes_sealed=sealed,
+                allotted_at=now,
+            )
         )
+
+    def codes(self, municipality: str, code_blinds: Sequence[bytes]) -> None:
+        for blind in code_blinds:
+            self.changes.add("allotted_code", row_bytes(blind, municipality))
+        if code_blinds:
+            rows = [{"code_blind": blind, "municipality": municipality} for blind in code_blinds]
+            self.connection.execute(insert(t.allotted_code), rows)
+
+
+def allotment_place(municipality: str, request_id: str, count: int, allotted_at: int) -> bytes:
+    """The place that an allotment's sealed codes are bound to: all the rest of its row."""
+    return f"allotment.codes|{municipality}|{request_id}|{count}|{allotted_at}".encode()
+
+
+def open_allotment(row: Any, sealer: Sealer) -> bytes:
+    """The codes of a row of the table `allotment`, 8 bytes each.
+
+    Raises:
+        JukiError: TAMPERING_DETECTED when the row is not as it was sealed.
+    """
+    place = allotment_place(
+        row.municipality, row.request_id, row._mapping["count"], row.allotted_at
     )
-
-
-def _keep_codes(connection: Connection, municipality: str, code_blinds: Sequence[bytes]) -> None:
-    if code_blinds:
-        rows = [{"code_blind": blind, "municipality": municipality} for blind in code_blinds]
-        connection.execute(insert(t.allotted_code), rows)
-
-
-def _place(municipality: str, request_id: str) -> bytes:
-    return f"allotment.codes|{municipality}|{request_id}".encode()
+    return sealer.open(bytes(row.codes_sealed), place)

@@ -19,5 +19,5 @@ class NationalConfiguration(RegisterServerConfiguration):
     index_directory: Path
     """On memory-backed storage: the index holds identification information in the clear."""
 
-    worker_threads: int = Field(default=80, ge=4, le=1000)
-    """Threads; each prefecture's return stream holds one."""
+    worker_threads: int = Field(default=160, ge=4, le=1000)
+    """Threads; each prefecture's return stream holds one. Streams get three quarters of them."""

@@ -20,11 +20,12 @@ from juki.domain.envelope import grant_digest
 from juki.domain.errors import JukiError, Reason
 from juki.register.signers import SignerDirectory, check_signature
 from juki.store.engine import now_microseconds
+from juki.store.root import RegisterRoot, RowChanges
 from juki.store.sealing import Sealer
 from juki.store.upsert import count_on, upsert
 from juki.v1 import codes_pb2
 from national_server import tables as t
-from national_server.code_pool import restore_allotment
+from national_server.code_pool import GRANTED_SECTION, restore_allotment
 from national_server.number_registry import lock_registry, restore_number
 
 _LOG = structlog.get_logger(__name__)
@@ -58,6 +59,7 @@ class GrantBook:
         """`identity` is the nation's own URI: whose signature a grant that comes back must bear."""
         self._engine = engine
         self._sealer = sealer
+        self._root = RegisterRoot(sealer, t.register_root, GRANTED_SECTION)
         self._custody = custody
         self._signers = signers
         self._identity = identity
@@ -125,14 +127,16 @@ class GrantBook:
         grants = [self._verified(one, prefecture, certificates) for one in signed_grants]
         with self._engine.begin() as connection:
             lock_registry(connection)
+            changes = self._root.begin(connection)
             known = serial_of(connection, prefecture)
             lost = [grant for grant in grants if grant.serial > known]
             for grant in lost:
-                self._restore(connection, grant)
+                self._restore(connection, grant, changes)
             if lost:
                 highest = max(grant.serial for grant in lost)
                 row = {"prefecture": prefecture, "serial": highest}
                 upsert(connection, t.grant_serial, [row])
+            changes.write(connection)
         self._restored.inc(len(lost))
 
     def _verified(
@@ -145,21 +149,23 @@ class GrantBook:
             raise JukiError(Reason.INVALID_FIELD, "the grant was given through another prefecture")
         return grant
 
-    def _restore(self, connection: Connection, grant: codes_pb2.Grant) -> None:
+    def _restore(self, connection: Connection, grant: codes_pb2.Grant, changes: RowChanges) -> None:
         conflicts = 0
         if grant.resident_record_codes:
             conflicts += restore_allotment(
                 connection,
                 self._sealer,
-                grant.municipality,
-                grant.request_id,
-                [ResidentRecordCode.from_int(value) for value in grant.resident_record_codes],
+                changes,
+                municipality=grant.municipality,
+                request_id=grant.request_id,
+                codes=[ResidentRecordCode.from_int(value) for value in grant.resident_record_codes],
             )
         for one in grant.numbers:
             former = one.former_individual_number
             conflicts += not restore_number(
                 connection,
                 self._sealer,
+                changes,
                 code=ResidentRecordCode.from_int(one.resident_record_code),
                 number=IndividualNumber.from_int(one.individual_number),
                 former=IndividualNumber.from_int(former) if former else None,

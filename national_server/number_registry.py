@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, func, insert, select
 
@@ -12,7 +12,8 @@ from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.domain.errors import JukiError, Reason
 from juki.store.chunks import chunks, select_by_key
 from juki.store.engine import now_microseconds
-from juki.store.sealing import Sealer
+from juki.store.root import RowChanges, row_bytes
+from juki.store.sealing import Sealer, seal_id
 from national_server import tables as t
 from national_server.code_pool import municipality_of_codes
 
@@ -63,14 +64,9 @@ def newest_numbers(
     table = t.individual_number
     newest: dict[bytes, IndividualNumber] = {}
     for chunk in chunks(code_blinds):
-        statement = (
-            select(table.c.code_blind, table.c.generation, table.c.number_sealed)
-            .where(table.c.code_blind.in_(chunk))
-            .order_by(table.c.generation)
-        )
-        for code_blind, generation, sealed in connection.execute(statement):
-            digits = sealer.open(bytes(sealed), _place(bytes(code_blind), generation))
-            newest[bytes(code_blind)] = IndividualNumber(digits.decode())
+        statement = select(table).where(table.c.code_blind.in_(chunk)).order_by(table.c.generation)
+        for row in connection.execute(statement):
+            newest[bytes(row.code_blind)] = opened_number(row, sealer)
     return newest
 
 
@@ -86,56 +82,63 @@ def keep_numbers(
     sealer: Sealer,
     numbers: Mapping[bytes, IndividualNumber],
     generation: int,
+    changes: RowChanges,
 ) -> None:
     """Stores numbers by the blind code that each was made from; none was ever made before."""
     if not numbers:
         return
     now = now_microseconds()
-    connection.execute(
-        insert(t.individual_number),
-        [
+    rows = []
+    for code_blind, number in numbers.items():
+        number_blind = sealer.blind("number", number.digits)
+        place = number_place(number_blind, code_blind, generation, now)
+        sealed = sealer.seal(number.digits.encode(), place)
+        changes.add("individual_number", seal_id(sealed))
+        rows.append(
             {
-                "number_blind": sealer.blind("number", number.digits),
+                "number_blind": number_blind,
                 "code_blind": code_blind,
                 "generation": generation,
-                "number_sealed": sealer.seal(
-                    number.digits.encode(), _place(code_blind, generation)
-                ),
+                "number_sealed": sealed,
                 "made_at": now,
             }
-            for code_blind, number in numbers.items()
-        ],
-    )
+        )
+    connection.execute(insert(t.individual_number), rows)
 
 
-def keep_replacement(connection: Connection, former_blind: bytes, number_blind: bytes) -> None:
+def keep_replacement(
+    connection: Connection, former_blind: bytes, number_blind: bytes, changes: RowChanges
+) -> None:
     """Stores that the former number was replaced, once and for good."""
+    now = now_microseconds()
+    changes.add("number_remake", row_bytes(former_blind, number_blind, now))
     connection.execute(
         insert(t.number_remake).values(
-            former_blind=former_blind, number_blind=number_blind, remade_at=now_microseconds()
+            former_blind=former_blind, number_blind=number_blind, remade_at=now
         )
     )
 
 
 def keep_request(
     connection: Connection,
-    municipality: str,
-    request_id: str,
+    request: tuple[str, str],
     code_blind: bytes,
     former_blind: bytes,
+    changes: RowChanges,
 ) -> None:
-    """Binds the request id to its person and number, in the transaction of the answer.
+    """Binds a municipality's request id to its person and number, with the answer.
 
     Raises:
         JukiError: REQUEST_ID_REUSED when it is bound to others.
     """
-    table = t.remake_request
+    table, (municipality, request_id) = t.remake_request, request
     row = connection.execute(
         select(table.c.code_blind, table.c.former_blind).where(
             table.c.municipality == municipality, table.c.request_id == request_id
         )
     ).first()
     if row is None:
+        changes.add("remake_request", row_bytes(municipality, request_id, code_blind, former_blind))
         connection.execute(
             insert(table).values(
                 municipality=municipality,
@@ -151,6 +154,7 @@ def keep_request(
 def restore_number(
     connection: Connection,
     sealer: Sealer,
+    changes: RowChanges,
     *,
     code: ResidentRecordCode,
     number: IndividualNumber,
@@ -169,7 +173,7 @@ def restore_number(
     if made_for is None:
         held = newest_numbers(connection, sealer, [code_blind])
         generation = next_generation(connection, code_blind) if held else 0
-        keep_numbers(connection, sealer, {code_blind: number}, generation)
+        keep_numbers(connection, sealer, {code_blind: number}, generation, changes)
     elif made_for != code_blind:
         return False
     if former is None:
@@ -177,8 +181,9 @@ def restore_number(
     former_blind = sealer.blind("number", former.digits)
     replaced_by = replacements(connection, {former_blind}).get(former_blind)
     if replaced_by is None:
-        keep_request(connection, municipality, request_id, code_blind, former_blind)
-        keep_replacement(connection, former_blind, number_blind)
+        request = municipality, request_id
+        keep_request(connection, request, code_blind, former_blind, changes)
+        keep_replacement(connection, former_blind, number_blind, changes)
     return replaced_by in {None, number_blind}
 
 
@@ -197,14 +202,20 @@ def replacements(connection: Connection, former_blinds: Collection[bytes]) -> di
 def open_number(connection: Connection, sealer: Sealer, number_blind: bytes) -> IndividualNumber:
     """The number behind its blind value, which was made."""
     table = t.individual_number
-    code_blind, generation, sealed = connection.execute(
-        select(table.c.code_blind, table.c.generation, table.c.number_sealed).where(
-            table.c.number_blind == number_blind
-        )
-    ).one()
-    return IndividualNumber(
-        sealer.open(bytes(sealed), _place(bytes(code_blind), generation)).decode()
+    row = connection.execute(select(table).where(table.c.number_blind == number_blind)).one()
+    return opened_number(row, sealer)
+
+
+def opened_number(row: Any, sealer: Sealer) -> IndividualNumber:
+    """The number of a row of the table `individual_number`.
+
+    Raises:
+        JukiError: TAMPERING_DETECTED when the row is not as it was sealed.
+    """
+    place = number_place(
+        bytes(row.number_blind), bytes(row.code_blind), row.generation, row.made_at
     )
+    return IndividualNumber(sealer.open(bytes(row.number_sealed), place).decode())
 
 
 def is_persons(connection: Connection, number_blind: bytes, code_blind: bytes) -> bool:
@@ -231,5 +242,11 @@ def is_persons(connection: Connection, number_blind: bytes, code_blind: bytes) -
     return bool(person == (persons.get(made_for) if holder is None else holder))
 
 
-def _place(code_blind: bytes, generation: int) -> bytes:
-    return b"individual_number.number|%s|%d" % (code_blind.hex().encode(), generation)
+def number_place(number_blind: bytes, code_blind: bytes, generation: int, made_at: int) -> bytes:
+    """The place that a sealed number is bound to: all the rest of its row."""
+    return b"individual_number.number|%b|%b|%d|%d" % (
+        number_blind,
+        code_blind,
+        generation,
+        made_at,
+    )

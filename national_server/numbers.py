@@ -26,8 +26,9 @@ from sqlalchemy import Connection, Engine
 
 from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.domain.errors import JukiError, Reason
+from juki.store.root import RegisterRoot, RowChanges
 from juki.store.sealing import Sealer
-from national_server.code_pool import Within, nothing_else
+from national_server.code_pool import GRANTED_SECTION, Within, nothing_else
 from national_server.number_registry import (
     check_own,
     generated_codes,
@@ -41,6 +42,7 @@ from national_server.number_registry import (
     open_number,
     replacements,
 )
+from national_server.tables import register_root
 
 BODIES: Final = 10**11
 """Numbers there are: eleven digits before the check digit."""
@@ -74,6 +76,7 @@ class NumberMaker:
         self._sealer = sealer
         self._mac = mac
         self._bodies = bodies
+        self._root = RegisterRoot(sealer, register_root, GRANTED_SECTION)
         self._lock = threading.Lock()
 
     def make(
@@ -91,13 +94,13 @@ class NumberMaker:
                 stands on its register.
         """
         blinds = [self._sealer.blind("code", code.digits) for code in codes]
-        with self._transaction() as connection:
+        with self._transaction() as (connection, changes):
             within(connection)
             check_own(connection, municipality, blinds)
             numbers = newest_numbers(connection, self._sealer, blinds)
             missing = {b: c for b, c in zip(blinds, codes, strict=True) if b not in numbers}
             made = self._convert(connection, missing)
-            self._keep(connection, made, _FIRST_GENERATION)
+            self._keep(connection, made, _FIRST_GENERATION, changes)
         numbers |= made
         return [numbers[blind] for blind in blinds]
 
@@ -120,10 +123,11 @@ class NumberMaker:
         """
         code_blind = self._sealer.blind("code", code.digits)
         former_blind = self._sealer.blind("number", former.digits)
-        with self._transaction() as connection:
+        with self._transaction() as (connection, changes):
             within(connection)
             check_own(connection, municipality, [code_blind])
-            keep_request(connection, municipality, request_id, code_blind, former_blind)
+            request = municipality, request_id
+            keep_request(connection, request, code_blind, former_blind, changes)
             if not is_persons(connection, former_blind, code_blind):
                 raise JukiError(
                     Reason.RECORD_NOT_FOUND, "the former number is not that of the code's person"
@@ -132,17 +136,19 @@ class NumberMaker:
             if held is not None:
                 return open_number(connection, self._sealer, held)
             made = self._convert(connection, {code_blind: code})
-            self._keep(connection, made, next_generation(connection, code_blind))
+            self._keep(connection, made, next_generation(connection, code_blind), changes)
             number = made[code_blind]
             number_blind = self._sealer.blind("number", number.digits)
-            keep_replacement(connection, former_blind, number_blind)
+            keep_replacement(connection, former_blind, number_blind, changes)
         return number
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self) -> Iterator[tuple[Connection, RowChanges]]:
         with self._lock, self._engine.begin() as connection:
             lock_registry(connection)
-            yield connection
+            changes = self._root.begin(connection)
+            yield connection, changes
+            changes.write(connection)
 
     def _convert(
         self, connection: Connection, codes: dict[bytes, ResidentRecordCode]
@@ -179,6 +185,10 @@ class NumberMaker:
         }
 
     def _keep(
-        self, connection: Connection, made: dict[bytes, IndividualNumber], generation: int
+        self,
+        connection: Connection,
+        made: dict[bytes, IndividualNumber],
+        generation: int,
+        changes: RowChanges,
     ) -> None:
-        keep_numbers(connection, self._sealer, made, generation)
+        keep_numbers(connection, self._sealer, made, generation, changes)

@@ -13,14 +13,17 @@ from juki.custody.roots import load_roots
 from juki.custody.tls import channel_credentials
 from juki.evidence.workers import evidence_workers
 from juki.process import run_server
-from juki.register.data_key import open_sealer
+from juki.register.data_key import open_sealing_keys
 from juki.register.disputes import DisputeBook
 from juki.register.intake import NotificationIntake
+from juki.register.keeping import checkpoint_signing
 from juki.register.persons import PersonRegister
 from juki.register.probes import register_probes
 from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
+from juki.revocation.running import Revocation
+from juki.revocation.service import REVOCATION_SERVICE
 from juki.rpc.channel import open_channel
 from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import IdentityKind
@@ -29,14 +32,18 @@ from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.rpc.tls_ending import listening
 from juki.store.engine import migrate, open_engine
+from juki.store.keeping import keep_register
+from juki.store.verification import RootedDatabase
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
 from juki.worker import Worker
 from pref_server.callers import PrefecturalCallers
 from pref_server.codes import CodeForwarder
 from pref_server.config import PrefecturalConfiguration
+from pref_server.covered import SECTIONS
 from pref_server.grants import GrantKeeper
 from pref_server.relay import Relay, RelayMetrics
 from pref_server.returns import ReturnsFollower
+from pref_server.tables import register_root
 
 GATEWAYS = frozenset({IdentityKind.CS_GATEWAY})
 
@@ -49,8 +56,31 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
     engine = open_engine(config.database_url)
     stack.callback(engine.dispose)
     migrate(engine, "prefectural")
-    sealer = open_sealer(engine, custody)
-    signers = SignerDirectory(roots.der, lambda: datetime.datetime.now(datetime.UTC))
+    sealing = open_sealing_keys(engine, custody)
+    sealer = sealing.sealer
+    keeper = keep_register(
+        stack,
+        RootedDatabase(engine, sealer, register_root, SECTIONS),
+        sealing,
+        config.register_root,
+        signing=checkpoint_signing(custody),
+        registry=registry,
+    )
+    channel = open_channel(
+        config.nation.address,
+        config.nation.server_name,
+        channel_credentials(custody, roots.pem),
+    )
+    stack.callback(channel.close)
+    revocation = Revocation(
+        engine=engine,
+        roots_der=roots.der,
+        clock=_utc_now,
+        registry=registry,
+        custody=custody,
+        above=channel,
+    )
+    signers = SignerDirectory(roots.der, _utc_now, revocation.book)
     signers.load(engine)
     returns = ReturnBox(engine)
     callers = PrefecturalCallers(config.prefecture)
@@ -67,12 +97,6 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         deliver=lambda connection, reports: None,
         evidence_algorithm=config.evidence.hash_algorithm,
     )
-    channel = open_channel(
-        config.nation.address,
-        config.nation.server_name,
-        channel_credentials(custody, roots.pem),
-    )
-    stack.callback(channel.close)
     nation = intake_pb2_grpc.NotificationIntakeServiceStub(channel)
     grants = GrantKeeper(
         engine=engine,
@@ -88,6 +112,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         nation=nation,
         nation_identity=national_identity(config.trust_domain),
         signers=signers,
+        own_certificates=intake.certificates,
         returns=returns,
         confirm_grants=grants.confirm,
         metrics=RelayMetrics(registry),
@@ -96,7 +121,12 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
     follower = ReturnsFollower(
         engine=engine, nation=nation, returns=returns, municipalities=callers.municipalities
     )
-    monitor = HealthMonitor(register_probes(engine, custody), registry=registry)
+    own_host = f"pref{config.prefecture}.{config.trust_domain}"
+    probes = register_probes(engine, custody) | {
+        "root": keeper.check,
+        "revocation": revocation.probe(own_host),
+    }
+    monitor = HealthMonitor(probes, registry=registry)
     server = JukiServer(
         ServerSettings(
             config.listen_address,
@@ -107,9 +137,11 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         {
             "juki.v1.NotificationIntakeService": GATEWAYS,
             "juki.v1.CodeService": GATEWAYS,
+            REVOCATION_SERVICE: GATEWAYS,
             HEALTH_REPORT_SERVICE: EVERY_KIND,
         },
         health_servicer=monitor.servicer,
+        revocation=revocation.book,
         registry=registry,
     )
     intake_pb2_grpc.add_NotificationIntakeServiceServicer_to_server(
@@ -128,6 +160,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         CodeForwarder(codes_pb2_grpc.CodeServiceStub(channel), grants, callers.check),
         server.grpc_server,
     )
+    revocation.start(stack, server, serves=True)
     for worker in (
         Worker("relay", relay.work, wake=relay.wake, failed=relay.failed),
         Worker("returns", follower.work, wake=follower.cut),
@@ -145,6 +178,10 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         worker.start()
         stack.callback(worker.close)
     return start_serving(stack, server, monitor, registry, config.metrics_port)
+
+
+def _utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 if __name__ == "__main__":

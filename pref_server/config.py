@@ -16,5 +16,5 @@ class PrefecturalConfiguration(RegisterServerConfiguration):
     nation: PeerConfiguration
     """Where the national server is."""
 
-    worker_threads: int = Field(default=80, ge=4, le=1000)
-    """Threads; each gateway's return stream holds one."""
+    worker_threads: int = Field(default=240, ge=4, le=1000)
+    """Threads; each gateway's return stream holds one. Streams get three quarters of them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import Engine, func, select
@@ -13,10 +13,14 @@ from juki.domain.envelope import grant_digest
 from juki.domain.errors import JukiError, Reason
 from juki.register.signers import SignerDirectory, check_signature, stored_certificates
 from juki.rpc.errors import refusals_of_peer
-from juki.store.sealing import Sealer
+from juki.store.root import RegisterRoot
+from juki.store.sealing import Sealer, seal_id
 from juki.store.upsert import upsert
 from juki.v1 import codes_pb2, codes_pb2_grpc
-from pref_server.tables import national_grant
+from pref_server.tables import national_grant, register_root
+
+GRANTS_SECTION: Final = "grants"
+"""Name of the register root's section of the nation's grants."""
 
 _CALL_SECONDS: Final = 30.0
 _INTERVAL_SECONDS: Final = 1.0
@@ -41,6 +45,7 @@ class GrantKeeper:
     ) -> None:
         self._engine = engine
         self._sealer = sealer
+        self._root = RegisterRoot(sealer, register_root, GRANTS_SECTION)
         self._nation = nation
         self._nation_identity = nation_identity
         self._prefecture = prefecture
@@ -59,14 +64,20 @@ class GrantKeeper:
         grant = codes_pb2.Grant.FromString(signed.grant)
         if grant.prefecture != self._prefecture or not grant.serial:
             raise JukiError(Reason.INVALID_FIELD, "the nation's grant is not for this prefecture")
-        row = {
-            "serial": grant.serial,
-            "key_id": signed.key_id,
-            "signed_sealed": self._sealer.seal(signed.SerializeToString(), _place(grant.serial)),
-        }
+        place = grant_place(grant.serial, signed.key_id)
+        sealed = self._sealer.seal(signed.SerializeToString(), place)
+        row = {"serial": grant.serial, "key_id": signed.key_id, "signed_sealed": sealed}
+        stored = select(national_grant.c.signed_sealed).where(
+            national_grant.c.serial == grant.serial
+        )
         with self._engine.begin() as connection:
+            changes = self._root.begin(connection)
+            for held in connection.scalars(stored):
+                changes.remove("national_grant", seal_id(bytes(held)))
+            changes.add("national_grant", seal_id(sealed))
             upsert(connection, national_grant, [row])
             self._signers.store(connection, [signer])
+            changes.write(connection)
         self._signers.stored([signer])
 
     def confirm(self) -> None:
@@ -120,23 +131,28 @@ class GrantKeeper:
         """The next grants, as many as one message holds; at least one."""
         table = national_grant
         statement = (
-            select(table.c.serial, table.c.signed_sealed)
-            .where(table.c.serial > serial)
-            .order_by(table.c.serial)
-            .limit(_PAGE)
+            select(table).where(table.c.serial > serial).order_by(table.c.serial).limit(_PAGE)
         )
         page: list[codes_pb2.SignedGrant] = []
         size = 0
         with self._engine.connect().execution_options(read_only=True) as connection:
             for row in connection.execute(statement):
-                sealed = bytes(row.signed_sealed)
-                size += len(sealed)
+                size += len(row.signed_sealed)
                 if page and size > _PAGE_BYTES:
                     break
-                opened = self._sealer.open(sealed, _place(row.serial))
-                page.append(codes_pb2.SignedGrant.FromString(opened))
+                page.append(codes_pb2.SignedGrant.FromString(open_grant(row, self._sealer)))
         return page
 
 
-def _place(serial: int) -> bytes:
-    return b"national_grant.signed|%d" % serial
+def grant_place(serial: int, key_id: bytes) -> bytes:
+    """The place that a sealed grant is bound to: all the rest of its row."""
+    return b"national_grant.signed|%d|%b" % (serial, key_id)
+
+
+def open_grant(row: Any, sealer: Sealer) -> bytes:
+    """The serialised `SignedGrant` of a row of `national_grant`.
+
+    Raises:
+        JukiError: TAMPERING_DETECTED when the row is not as it was sealed.
+    """
+    return sealer.open(bytes(row.signed_sealed), grant_place(row.serial, bytes(row.key_id)))

@@ -19,6 +19,7 @@ from juki.register import tables as t
 from juki.register.archive import read_run
 from juki.register.returns import ReturnBox
 from juki.register.signers import SignerDirectory, check_signature, stored_certificates
+from juki.register.streams import read_receipts
 from juki.rpc.errors import details_of, raise_from_rpc, refusals_of_peer
 from juki.rpc.reasons import reason_of_number
 from juki.store.sealing import Sealer
@@ -79,16 +80,21 @@ class Relay:
         nation: intake_pb2_grpc.NotificationIntakeServiceStub,
         nation_identity: str,
         signers: SignerDirectory,
+        own_certificates: list[bytes],
         returns: ReturnBox,
         confirm_grants: Callable[[], None],
         metrics: RelayMetrics,
     ) -> None:
-        """`confirm_grants` tells the nation what the prefecture holds of its grants."""
+        """`own_certificates` are those of the key under this tier's receipts, leaf first.
+
+        `confirm_grants` tells the nation what the prefecture holds of its grants.
+        """
         self._engine = engine
         self._sealer = sealer
         self._nation = nation
         self._nation_identity = nation_identity
         self._signers = signers
+        self._own_certificates = own_certificates
         self._returns = returns
         self._confirm_grants = confirm_grants
         self._metrics = metrics
@@ -177,6 +183,10 @@ class Relay:
         request = intake_pb2.SubmitNotificationsRequest(
             notifications=run, certificates=self._certificates_for(run)
         )
+        if self._signers.knows_revoked({signed.key_id for signed in run}):
+            # The nation would refuse what arrived here before the revocation but for our receipts.
+            request.receipts.extend(self._receipts_for(stream.municipality, run))
+            request.certificates.extend(self._own_certificates)
         try:
             response = self._nation.SubmitNotifications(request, timeout=_CALL_SECONDS)
         except grpc.RpcError as error:
@@ -204,6 +214,26 @@ class Relay:
         unknown = {signed.key_id for signed in run} - self._presented
         with self._engine.connect().execution_options(read_only=True) as connection:
             return stored_certificates(connection, unknown)
+
+    def _receipts_for(
+        self, municipality: str, run: list[notification_pb2.SignedNotification]
+    ) -> list[notification_pb2.SignedReceipt]:
+        """The receipts that this tier gave for the run."""
+        first, last = (
+            notification_pb2.Notification.FromString(one.notification) for one in (run[0], run[-1])
+        )
+        table = t.notification
+        statement = (
+            select(table.c.receipt_id)
+            .distinct()
+            .where(
+                table.c.municipality == municipality,
+                table.c.epoch == first.epoch,
+                table.c.sequence.between(first.sequence, last.sequence),
+            )
+        )
+        with self._engine.connect().execution_options(read_only=True) as connection:
+            return read_receipts(connection, connection.scalars(statement))
 
     def _keep(
         self,

@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
 from cs_gateway.code_pool import CodePool
+from cs_gateway.covered import SECTIONS
 from cs_gateway.events import EventChecker
 from cs_gateway.intake import Intake
 from cs_gateway.metrics import GatewayMetrics
@@ -28,11 +29,13 @@ from cs_gateway.remaking import NumberRemaking
 from cs_gateway.signing import StreamSigner
 from cs_gateway.standing import read_standing
 from cs_gateway.store import GatewayStore, open_store
+from cs_gateway.tables import REGISTER_ROOT
 from cs_gateway.writer import StreamWriter
 from juki.domain.change import ChangeReason
 from juki.domain.codes import IndividualNumber, LocalGovernmentCode, ResidentRecordCode
 from juki.domain.errors import JukiError, Reason
 from juki.store.engine import migrate
+from juki.store.verification import RootedDatabase, verify
 from juki.v1 import identification_pb2, intake_pb2, register_pb2
 
 MUNICIPALITY = "221309"
@@ -201,6 +204,9 @@ class GatewayCore:
     ) -> None:
         migrate(engine, "gateway")
         self.engine = engine
+        self.tampered_with = False
+        """Whether the test writes past the gateway, so that its root cannot fit."""
+
         self.custody = custody or MemoryCustody()
         self.upstream = upstream or MemoryUpstream()
         self.clock = TickingClock()
@@ -240,9 +246,12 @@ class GatewayCore:
         self.pool.add_allotment(request_id, values)
 
     def close(self) -> None:
-        """Ends the writer."""
+        """Ends the writer; whatever a test did, the root is as it must be."""
         self.progress.close()
         self.writer.close()
+        if not self.tampered_with:
+            database = RootedDatabase(self.engine, self.store.sealer, REGISTER_ROOT, SECTIONS)
+            assert verify(database, None).findings == []
 
 
 def four_items(

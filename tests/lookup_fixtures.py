@@ -28,6 +28,7 @@ from juki.v1 import lookup_pb2_grpc
 from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
 from tests.custody_fixtures import RunningCustody, TrustDomain, running_custody
 from tests.people import memory_directory
+from tests.revocation_fixtures import own_lists
 
 PENSION = "spiffe://agency.juki.example/pension"
 SERVER_NAME = "server.national.juki.example"
@@ -118,11 +119,13 @@ def running_lookup_server(
     with memory_directory() as memory, FileAuditLog(directory / "audit", sync=sync) as audit:
         index = LmdbIndex(memory / "index", map_bytes=1 << 30)
         index.rebuild([])
+        book = own_lists(national, trust_domain)
         server = JukiServer(
             ServerSettings("127.0.0.1:0", raw=RAW_METHODS),
             server_credentials(national, trust_domain.roots_pem),
             {LOOKUP_SERVICE: CALLERS},
             health_servicer=monitor.servicer,
+            revocation=book,
             registry=registry,
         )
         add_lookup_service(

@@ -12,21 +12,25 @@ from sqlalchemy import URL, Engine
 
 from hsm.plan import Prefecture, ProvisioningPlan
 from juki.custody.port import INDIVIDUAL_NUMBER
+from juki.register import tables as t
 from juki.register.data_key import open_sealer
 from juki.register.disputes import DisputeBook
 from juki.register.intake import NotificationIntake, Submission
 from juki.register.persons import PersonRegister
 from juki.register.returns import ReturnBox
-from juki.register.signers import SignerDirectory
-from juki.rpc.names import gateway_identity, national_identity
+from juki.register.signers import SignerDirectory, SignerRevocation
+from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
 from juki.store.engine import migrate, open_engine
+from juki.store.verification import RootedDatabase, verify
 from juki.v1 import intake_pb2, notification_pb2
 from national_server.code_pool import CodePool
 from national_server.codes_service import NationalCodeRegistry
+from national_server.covered import SECTIONS
 from national_server.numbers import Mac, NumberMaker
 from national_server.reports import GovernorReports
 from tests.memory_custody import MemoryCustody, MemoryNetwork
 from tests.postgres_fixture import make_database
+from tests.revocation_fixtures import NothingRevoked
 from tests.stream import Stream
 
 DOMAIN = "juki.example"
@@ -42,18 +46,23 @@ class Hosts:
     """Custody in memory of the nation, three prefectures and their municipalities."""
 
     def __init__(self) -> None:
-        network = MemoryNetwork()
+        self.network = network = MemoryNetwork()
         plan = ProvisioningPlan(
             Path(),
             tuple(Prefecture(code, own) for code, own in MUNICIPALITIES.items()),
             trust_domain=DOMAIN,
         )
         self.roots_der = network.roots_der
+        self._hosts = {host.identity: host for host in plan.hosts()}
         self._custody = {host.identity: MemoryCustody(network, host) for host in plan.hosts()}
 
     def custody(self, identity: str) -> MemoryCustody:
         """The custody of the host with this URI identity."""
         return self._custody[identity]
+
+    def successor(self, identity: str) -> MemoryCustody:
+        """New keys and certificates for the same host, beside the old ones."""
+        return MemoryCustody(self.network, self._hosts[identity])
 
 
 class Nation:
@@ -67,10 +76,14 @@ class Nation:
         knows_codes: bool = True,
         mac: Mac | None = None,
         custody: MemoryCustody | None = None,
+        revocation: SignerRevocation | None = None,
     ) -> None:
         """`custody` is that of an earlier process on the same database, for a restart."""
         self.engine = engine
         self.hosts = hosts
+        self.tampered_with = False
+        """Whether the test writes past the register, so that its root cannot fit."""
+
         self.custody = custody or hosts.custody(national_identity(DOMAIN))
         self.sealer = open_sealer(engine, self.custody)
         self.returns = ReturnBox(engine)
@@ -80,7 +93,11 @@ class Nation:
             self.sealer,
             mac or (lambda messages: self.custody.mac(INDIVIDUAL_NUMBER, messages)),
         )
-        self.signers = SignerDirectory(hosts.roots_der, lambda: datetime.datetime.now(datetime.UTC))
+        self.signers = SignerDirectory(
+            hosts.roots_der,
+            lambda: datetime.datetime.now(datetime.UTC),
+            revocation or NothingRevoked(),
+        )
         self.register = PersonRegister(self.sealer, NationalCodeRegistry() if knows_codes else None)
         self.disputes = DisputeBook()
         self.intake = NotificationIntake(
@@ -92,6 +109,7 @@ class Nation:
             disputes=self.disputes,
             issuer=national_identity(DOMAIN),
             identity_of=identity_of,
+            receipted_by=lambda municipality: prefecture_identity(municipality[:2], DOMAIN),
             deliver=GovernorReports(self.returns).deliver,
         )
 
@@ -140,6 +158,10 @@ def engine(database_url: str | URL) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def nation(engine: Engine, hosts: Hosts) -> Nation:
-    """A nation whose register is empty."""
-    return Nation(engine, hosts)
+def nation(engine: Engine, hosts: Hosts) -> Iterator[Nation]:
+    """A nation whose register is empty; whatever a test does, it leaves the root as it must be."""
+    one = Nation(engine, hosts)
+    yield one
+    if not one.tampered_with:
+        database = RootedDatabase(engine, one.sealer, t.register_root, SECTIONS)
+        assert verify(database, None).findings == []

@@ -13,7 +13,13 @@ from types import TracebackType
 from google.protobuf.message import DecodeError
 
 from juki.custody.framing import MAXIMUM_FRAME_BYTES, frame, take_frames
-from juki.custody.port import MAXIMUM_ITEMS, CustodyHealth, DataKey, SealedMessage
+from juki.custody.port import (
+    MAXIMUM_ITEMS,
+    CustodyHealth,
+    DataKey,
+    IssuedRevocationList,
+    SealedMessage,
+)
 from juki.domain.errors import JukiError, Reason
 from juki.v1 import custody_pb2 as pb
 
@@ -175,6 +181,27 @@ class CustodyClient:
             uptime_seconds=state.uptime_seconds,
         )
 
+    def revocation_list(self, issuer_key: str) -> IssuedRevocationList:
+        """See `juki.custody.port.RevocationSource`."""
+        asked = pb.CustodyRevocationListRequest(issuer_key=issuer_key)
+        return _issued(self._call(pb.CustodyRequest(revocation_list=asked)).revocation_list)
+
+    def revoke(
+        self, issuer_key: str, identity: str, serial_numbers: Sequence[int], reason: str
+    ) -> IssuedRevocationList:
+        """Revoke, for good, an identity's certificates on record and those with these serials.
+
+        `identity` may be empty. Raises INVALID_FIELD for an unknown reason (RFC 5280 section
+        5.3.1), RECORD_NOT_FOUND where the authority has no certificate of the identity on record.
+        """
+        asked = pb.CustodyRevokeRequest(
+            issuer_key=issuer_key,
+            identity=identity,
+            serial_numbers=[one.to_bytes((one.bit_length() + 7) // 8) for one in serial_numbers],
+            reason=reason,
+        )
+        return _issued(self._call(pb.CustodyRequest(revoke=asked)).revocation_list)
+
     def close(self) -> None:
         """Close the idle connections; a call under way closes its own when it ends."""
         with self._lock:
@@ -267,6 +294,14 @@ def _parts(items: Sequence[bytes]) -> list[Sequence[bytes]]:
     if start < len(items):
         parts.append(items[start:])
     return parts
+
+
+def _issued(made: pb.CustodyRevocationList) -> IssuedRevocationList:
+    return IssuedRevocationList(
+        made.list,
+        tuple(made.certificates),
+        tuple(int.from_bytes(serial) for serial in made.newly_revoked),
+    )
 
 
 def _raise_error(error: pb.CustodyError) -> None:

@@ -95,6 +95,25 @@ class CustodyHealth:
     uptime_seconds: int
 
 
+@dataclass(frozen=True)
+class IssuedRevocationList:
+    """A certificate revocation list (RFC 5280) of this host's issuing authority."""
+
+    list_der: bytes
+    certificates: tuple[bytes, ...]
+    """The authority's certificates in DER, its own first, without the root."""
+    newly_revoked: tuple[int, ...] = ()
+    """Serial numbers that the request revoked."""
+
+
+class RevocationSource(Protocol):
+    """Custody of a host with an issuing authority, as its server sees it."""
+
+    def revocation_list(self, issuer_key: str) -> IssuedRevocationList:
+        """The newest list; custody signs it anew when it is due. Raises as `Custody` does."""
+        ...
+
+
 class Custody(Protocol):
     """The keys of one host.
 

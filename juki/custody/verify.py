@@ -127,6 +127,43 @@ def verify_chain(
     )
 
 
+def verify_list_issuer(
+    chain_der: list[bytes], roots_der: list[bytes], now: datetime
+) -> tuple[x509.Certificate, frozenset[str]]:
+    """The authority (its certificate first, without the root) that may sign revocation lists.
+
+    Verified as `verify_chain` does. Gives its certificate and the hosts that its name constraints
+    let it name: what it may revoke within. Raises UNKNOWN_SIGNING_KEY where it does not hold.
+    """
+    try:
+        chain = [x509.load_der_x509_certificate(der) for der in chain_der]
+        roots = [x509.load_der_x509_certificate(der) for der in roots_der]
+        if not chain:
+            raise _refused("is empty")
+        path = [*chain, _issuer_among(roots, chain[-1])]
+        for certificate, issuer in pairwise(path):
+            certificate.verify_directly_issued_by(issuer)
+        for depth, certificate in enumerate(path):
+            _check_in_force(certificate, now)
+            _check_critical_extensions(certificate)
+            _check_authority(certificate, authorities_below=depth)
+        authority = path[0]
+        if not authority.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign:
+            raise _refused("has an issuer that may not sign revocation lists")
+        constraints = authority.extensions.get_extension_for_class(x509.NameConstraints).value
+        hosts = frozenset(_uri_constraints(constraints.permitted_subtrees))
+    except _BROKEN_CERTIFICATE as error:
+        if isinstance(error, JukiError):
+            raise
+        raise _refused("is malformed or badly signed") from None
+    if not hosts:
+        raise _refused("has an authority that may name nobody")
+    for issuer in path[1:-1]:
+        for host in hosts:
+            _check_name_constraints(issuer, f"spiffe://{host}/")
+    return authority, hosts
+
+
 def _refused(what: str) -> JukiError:
     return JukiError(Reason.UNKNOWN_SIGNING_KEY, f"the signing certificate's chain {what}")
 

@@ -141,6 +141,7 @@ def server_settings(plan: NetworkPlan, host: str, ports: Mapping[str, int]) -> d
         "database_url": plan.database(host),
         "custody_socket": plan.custody_socket(host),
         "roots_pem": plan.roots,
+        "register_root": {"checkpoint_file": plan.host_directory(host) / "checkpoints"},
     }
 
 

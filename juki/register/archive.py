@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Engine, select
 
 from juki.register import tables as t
-from juki.register.streams import envelope_place
+from juki.register.streams import open_envelope
 from juki.store.sealing import Sealer
 from juki.v1 import notification_pb2
 
@@ -20,7 +20,7 @@ def read_run(  # noqa: PLR0917 - a run's identity, in the order of its key
     """
     table = t.notification
     statement = (
-        select(table.c.sequence, table.c.envelope_sealed)
+        select(table)
         .where(
             table.c.municipality == municipality,
             table.c.epoch == epoch,
@@ -32,10 +32,5 @@ def read_run(  # noqa: PLR0917 - a run's identity, in the order of its key
     with engine.connect().execution_options(read_only=True) as connection:
         rows = connection.execute(statement).all()
     return [
-        notification_pb2.SignedNotification.FromString(
-            sealer.open(
-                bytes(row.envelope_sealed), envelope_place(municipality, epoch, row.sequence)
-            )
-        )
-        for row in rows
+        notification_pb2.SignedNotification.FromString(open_envelope(row, sealer)) for row in rows
     ]

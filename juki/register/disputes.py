@@ -13,6 +13,7 @@ from juki.register import tables as t
 from juki.register.held import Person
 from juki.register.persons import Outcome
 from juki.register.values import RecordChange
+from juki.store.root import RowChanges, row_bytes
 from juki.store.upsert import upsert
 from juki.v1 import notification_pb2
 
@@ -26,6 +27,7 @@ class DisputeBook:
         run: Sequence[RecordChange | None],
         outcome: Outcome,
         now: int,
+        changes: RowChanges,
     ) -> list[notification_pb2.DisputeReport]:
         """Stores residencies and disputes after a run; returns the reports of those found or ended.
 
@@ -41,15 +43,17 @@ class DisputeBook:
         for person in outcome.persons:
             reports += self._person(connection, person, now)
             residency = person.residency
-            if residency is not None:
-                rows.append(
-                    {
-                        "ordinal": person.ordinal,
-                        "status": int(residency.status),
-                        "municipality": residency.municipality,
-                        "dispute_id": person.dispute_id,
-                    }
-                )
+            if residency is None:
+                continue
+            stored = person.stored_residency
+            stands = (int(residency.status), residency.municipality, person.dispute_id)
+            if stands == stored:
+                continue
+            if stored is not None:
+                changes.remove("residency", row_bytes(person.ordinal, *stored))
+            changes.add("residency", row_bytes(person.ordinal, *stands))
+            names = ("ordinal", "status", "municipality", "dispute_id")
+            rows.append(dict(zip(names, (person.ordinal, *stands), strict=True)))
         upsert(connection, t.residency, rows)
         return reports
 

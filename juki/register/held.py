@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from juki.domain.change import ChangeReason, RecordState
@@ -15,27 +13,14 @@ from juki.store.sealing import Sealer
 class HeldClaim:
     """A claim with the identification information that its last notification gave."""
 
-    __slots__ = ("_information", "claim", "epoch", "sequence")
+    __slots__ = ("claim", "epoch", "information", "sequence")
 
-    def __init__(
-        self, claim: Claim, epoch: int, sequence: int, information: bytes | Callable[[], bytes]
-    ) -> None:
-        """`information` is the serialised message, or what opens it when it is asked for."""
+    def __init__(self, claim: Claim, epoch: int, sequence: int, information: bytes) -> None:
+        """`information` is the serialised `juki.v1.IdentificationInformation`."""
         self.claim = claim
         self.epoch = epoch
         self.sequence = sequence
-        self._information = information
-
-    @property
-    def information(self) -> bytes:
-        """Serialised `juki.v1.IdentificationInformation`.
-
-        Raises:
-            JukiError: TAMPERING_DETECTED when the stored value does not open in its place.
-        """
-        if not isinstance(self._information, bytes):
-            self._information = self._information()
-        return self._information
+        self.information = information
 
     def __repr__(self) -> str:
         return f"HeldClaim({self.claim.municipality}, {self.epoch}, {self.sequence})"
@@ -49,15 +34,37 @@ class Person:
     claims: dict[str, HeldClaim] = field(default_factory=dict)
     residency: Residency | None = None
     dispute_id: str | None = None
+    stored_residency: tuple[int, str, str | None] | None = None
+    """Status, municipality and dispute as they stand in the table `residency`."""
 
 
-def claim_place(ordinal: int, municipality: str, epoch: int, sequence: int) -> bytes:
-    """The place that a claim's sealed information is bound to: row, column and version."""
-    return b"claim.information|%d|%s|%d|%d" % (ordinal, municipality.encode(), epoch, sequence)
+def claim_place(ordinal: int, claim: Claim, epoch: int, sequence: int) -> bytes:
+    """The place that a claim's sealed information is bound to: all the rest of its row.
+
+    Epoch and sequence, of the notification that wrote the row last, are its version.
+    """
+    return b"claim.information|%d|%s|%d|%d|%d|%d|%d|%s|%d|%s" % (
+        ordinal,
+        claim.municipality.encode(),
+        epoch,
+        sequence,
+        claim.state,
+        claim.entered_on.toordinal(),
+        claim.entered_by,
+        claim.moved_from.encode(),
+        0 if claim.deleted_on is None else claim.deleted_on.toordinal(),
+        claim.moved_to.encode(),
+    )
 
 
 def held_claim(row: Any, sealer: Sealer) -> HeldClaim:
-    """The claim of a row of the table `claim`; its information is opened when it is asked for."""
+    """The claim of a row of the table `claim`.
+
+    Opened at once, so that nothing is decided on a row that was tampered with.
+
+    Raises:
+        JukiError: TAMPERING_DETECTED when the row is not as it was sealed.
+    """
     claim = Claim(
         row.municipality,
         RecordState(row.state),
@@ -67,7 +74,6 @@ def held_claim(row: Any, sealer: Sealer) -> HeldClaim:
         deleted_on=row.deleted_on,
         moved_to=row.moved_to,
     )
-    place = claim_place(row.ordinal, row.municipality, row.epoch, row.sequence)
-    # Most changes replace the information: it is opened only where it is needed.
-    information = partial(sealer.open, bytes(row.information_sealed), place)
+    place = claim_place(row.ordinal, claim, row.epoch, row.sequence)
+    information = sealer.open(bytes(row.information_sealed), place)
     return HeldClaim(claim, row.epoch, row.sequence, information)

@@ -22,6 +22,7 @@ from juki.domain.residency import DisputeReason
 from juki.evidence.chains import append_envelopes
 from juki.evidence.hashing import HashAlgorithm
 from juki.register import tables as t
+from juki.register.covered import REGISTER_SECTION
 from juki.register.disputes import DisputeBook
 from juki.register.persons import Outcome, PersonRegister
 from juki.register.signers import SignerDirectory
@@ -35,7 +36,8 @@ from juki.register.streams import (
 from juki.register.verification import RunVerifier, VerifiedNotification, VerifiedRun
 from juki.rpc.reasons import reason_number
 from juki.store.engine import now_microseconds
-from juki.store.sealing import Sealer
+from juki.store.root import RegisterRoot, RowChanges, row_bytes
+from juki.store.sealing import Sealer, seal_id
 from juki.v1 import intake_pb2, notification_pb2
 
 
@@ -91,10 +93,12 @@ class NotificationIntake:
         disputes: DisputeBook,
         issuer: str,
         identity_of: Callable[[str], str],
+        receipted_by: Callable[[str], str] | None = None,
         deliver: Callable[[Connection, Sequence[notification_pb2.DisputeReport]], None],
         evidence_algorithm: HashAlgorithm = HashAlgorithm.SHA_256,
     ) -> None:
-        """`issuer` is this tier's URI identity, `identity_of` gives a municipality's gateway's.
+        """`issuer` is this tier's URI identity, `identity_of` gives a municipality's gateway's,
+        `receipted_by` that of the tier below, if there is one between.
 
         `deliver` queues dispute reports for whoever must see them, inside the transaction.
         """
@@ -105,9 +109,10 @@ class NotificationIntake:
         self._register = register
         self._disputes = disputes
         self._issuer = issuer
-        self._verifier = RunVerifier(signers, identity_of)
+        self._verifier = RunVerifier(signers, identity_of, receipted_by)
         self._deliver = deliver
         self._evidence_algorithm = evidence_algorithm
+        self._root = RegisterRoot(sealer, t.register_root, REGISTER_SECTION)
         self._lock = threading.Lock()
         self._listeners: list[Callable[[Committed], None]] = []
         self._doubtful: tuple[Committed, StreamPosition] | None = None
@@ -172,6 +177,7 @@ class NotificationIntake:
         committed: Committed | None = None
         try:
             with self._engine.begin() as connection:
+                changes = self._root.begin(connection)
                 position = read_position(connection, municipality)
                 sorted_run = self._sort(connection, municipality, position, run.notifications)
                 if sorted_run.refusal is not None:
@@ -180,8 +186,11 @@ class NotificationIntake:
                         raise refused
                 response.receipts.extend(sorted_run.receipts)
                 if sorted_run.fresh:
-                    committed, receipt = self._append(connection, municipality, sorted_run)
+                    committed, receipt = self._append(
+                        connection, municipality, position, sorted_run, changes
+                    )
                     self._signers.store(connection, run.signers.values())
+                    changes.write(connection)
                     response.receipts.append(receipt)
         except BaseException:
             self._register.forget_ordinals()
@@ -233,41 +242,53 @@ class NotificationIntake:
         self,
         connection: Connection,
         municipality: str,
+        before: StreamPosition,
         sorted_run: _SortedRun,
+        changes: RowChanges,
     ) -> tuple[Committed, notification_pb2.SignedReceipt]:
         fresh = sorted_run.fresh
         now = now_microseconds()
         run = [one.change for one in fresh]
-        outcome = self._register.apply(connection, run, now)
-        reports = self._disputes.record(connection, run, outcome, now)
+        outcome = self._register.apply(connection, run, now, changes)
+        reports = self._disputes.record(connection, run, outcome, now, changes)
         if reports:
             self._deliver(connection, reports)
         receipt = self._make_receipt(municipality, fresh, outcome.disputed, now)
-        receipt_id = connection.scalar(
+        signed = receipt.SerializeToString()
+        receipt_id = connection.execute(
             insert(t.receipt)
-            .values(municipality=municipality, signed=receipt.SerializeToString())
+            .values(municipality=municipality, signed=signed)
             .returning(t.receipt.c.id)
-        )
-        connection.execute(
-            insert(t.notification),
-            [
+        ).scalar_one()
+        changes.add("receipt", row_bytes(receipt_id, municipality, signed))
+        rows = []
+        for index, one in enumerate(fresh):
+            link, reason = one.link, outcome.disputed.get(index)
+            place = envelope_place(
+                municipality,
+                link.epoch,
+                link.sequence,
+                digest=link.digest,
+                receipt_id=receipt_id,
+                received_at=now,
+                dispute_reason=reason,
+            )
+            sealed = self._sealer.seal(one.envelope, place)
+            changes.add("notification", seal_id(sealed))
+            rows.append(
                 {
                     "municipality": municipality,
-                    "epoch": one.link.epoch,
-                    "sequence": one.link.sequence,
-                    "digest": one.link.digest,
-                    "envelope_sealed": self._sealer.seal(
-                        one.envelope,
-                        envelope_place(municipality, one.link.epoch, one.link.sequence),
-                    ),
+                    "epoch": link.epoch,
+                    "sequence": link.sequence,
+                    "digest": link.digest,
+                    "envelope_sealed": sealed,
                     "receipt_id": receipt_id,
                     "received_at": now,
-                    "dispute_reason": outcome.disputed.get(index),
+                    "dispute_reason": reason,
                 }
-                for index, one in enumerate(fresh)
-            ],
-        )
-        write_position(connection, municipality, sorted_run.position)
+            )
+        connection.execute(insert(t.notification), rows)
+        write_position(connection, municipality, before, sorted_run.position, changes)
         append_envelopes(
             connection,
             municipality,

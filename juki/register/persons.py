@@ -21,6 +21,7 @@ from juki.register.held import HeldClaim, Person
 from juki.register.joining import joined_claims
 from juki.register.values import RecordChange
 from juki.register.working_set import CodeRegistry, WorkingSet
+from juki.store.root import RowChanges
 from juki.store.sealing import Sealer
 
 _CARRYING: Final = frozenset({ChangeReason.MOVING_IN, ChangeReason.EX_OFFICIO_ENTRY})
@@ -53,13 +54,24 @@ class PersonRegister:
         self._next_ordinal = 0
 
     def apply(
-        self, connection: Connection, run: Sequence[RecordChange | None], received_at: int
+        self,
+        connection: Connection,
+        run: Sequence[RecordChange | None],
+        received_at: int,
+        changes: RowChanges,
     ) -> Outcome:
         """Applies a run of one municipality's changes, in order; `None` marks what is no change.
 
-        `received_at` is in microseconds since 1970-01-01 UTC.
+        `received_at` is in microseconds since 1970-01-01 UTC; `changes` hears of every row.
         """
-        work = WorkingSet(connection, self._sealer, self._registry, self.take_ordinal, received_at)
+        work = WorkingSet(
+            connection,
+            self._sealer,
+            self._registry,
+            take_ordinal=self.take_ordinal,
+            received_at=received_at,
+            changes=changes,
+        )
         return _Run(work, self._sealer, knows_codes=self._registry is not None).apply(run)
 
     def take_ordinal(self, connection: Connection) -> int:

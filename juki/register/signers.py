@@ -6,6 +6,7 @@ import datetime
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -14,10 +15,30 @@ from sqlalchemy import Connection, Engine, insert, select
 from juki.custody.verify import fingerprint, verify_chain, verify_signature
 from juki.domain.errors import JukiError, Reason
 from juki.register import tables as t
+from juki.revocation.lists import CertificateFacts, facts_of_der
 from juki.store.upsert import upsert
+
+LEARNING_TIME: Final = datetime.timedelta(seconds=60)
+"""How long after a revocation a receipt of the tier below still counts as given before it.
+
+It had to learn of the revocation first, which takes seconds; what it accepted meanwhile stands in
+the middle of a stream and cannot be taken out again.
+"""
 
 Clock = Callable[[], datetime.datetime]
 """Gives the current instant, aware, in UTC."""
+
+
+class SignerRevocation(Protocol):
+    """What the directory asks of the server's `juki.revocation.book.RevocationBook`."""
+
+    def refuse_revoked(self, facts: CertificateFacts, identity: str, reason: Reason) -> None:
+        """Raises `reason` for a revoked certificate, CRL_UNKNOWN or CRL_STALE."""
+        ...
+
+    def revoked_at(self, facts: CertificateFacts) -> datetime.datetime | None:
+        """When the certificate was revoked, if it is."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +53,21 @@ class Signer:
     """The chain above the leaf, DER after DER."""
 
     not_after: datetime.datetime
+    facts: CertificateFacts
+    """Of the certificate, for revocation lists."""
 
 
 class SignerDirectory:
-    """Verified signers by key id; those first seen are stored with the evidence they sign."""
+    """Verified signers by key id; those first seen are stored with the evidence they sign.
 
-    def __init__(self, roots_der: list[bytes], clock: Clock) -> None:
+    Revocation is asked about at each use, when something signed arrives: what was taken in before
+    its signer was revoked stays good, and its certificate stays here.
+    """
+
+    def __init__(self, roots_der: list[bytes], clock: Clock, revocation: SignerRevocation) -> None:
         self._roots = roots_der
         self._clock = clock
+        self._revocation = revocation
         self._signers: dict[bytes, Signer] = {}
         self._stored: set[bytes] = set()
         """Leaf certificates."""
@@ -61,22 +89,52 @@ class SignerDirectory:
             self._signers[signer.key_id] = signer
             self._stored.add(signer.certificate)
 
-    def find(self, key_id: bytes, identity: str, presented: Sequence[bytes]) -> Signer:
-        """The signer with `key_id`, which must belong to `identity`.
+    def find(
+        self,
+        key_id: bytes,
+        identity: str,
+        presented: Sequence[bytes],
+        arrived_at: datetime.datetime | None = None,
+    ) -> Signer:
+        """The signer with `key_id`, which must belong to `identity` and may sign now.
+
+        `arrived_at` says when a tier that is trusted with it received what was signed; None: now.
+        What arrived before its signer's revocation is good.
 
         Raises:
             JukiError: UNKNOWN_SIGNING_KEY when no certificate of it is known or presented, or its
-                chain does not hold; SIGNER_MISMATCH when it belongs to someone else.
+                chain does not hold; SIGNER_MISMATCH when it belongs to someone else;
+                SIGNER_REVOKED; CRL_UNKNOWN or CRL_STALE when that cannot be told.
         """
         signer = self._signers.get(key_id)
-        if signer is None or signer.not_after < self._clock():
-            # Never seen, or expired: a certificate may have been renewed for the same key.
+        # Never seen, expired or revoked: the same key may have been certified anew.
+        if (
+            signer is None
+            or signer.not_after < self._clock()
+            or self._has_successor(signer, presented)
+        ):
             chain = _chain_of(key_id, presented)
             signer = self._verify(chain, identity)
             self._signers[key_id] = signer
         if signer.identity != identity:
             raise JukiError(Reason.SIGNER_MISMATCH, "the signing key belongs to another identity")
+        revoked_at = self._revocation.revoked_at(signer.facts)
+        if arrived_at is None or revoked_at is None or arrived_at > revoked_at + LEARNING_TIME:
+            self._revocation.refuse_revoked(signer.facts, identity, Reason.SIGNER_REVOKED)
         return signer
+
+    def knows_revoked(self, key_ids: Iterable[bytes]) -> bool:
+        """Whether one of these keys' certificates is revoked."""
+        found = (self._signers.get(key_id) for key_id in key_ids)
+        return any(one and self._revocation.revoked_at(one.facts) is not None for one in found)
+
+    def _has_successor(self, signer: Signer, presented: Sequence[bytes]) -> bool:
+        """Whether the signer's certificate is revoked and another one of its key is presented."""
+        return (
+            self._revocation.revoked_at(signer.facts) is not None
+            and bool(presented)
+            and signer.certificate not in presented
+        )
 
     def store(self, connection: Connection, signers: Iterable[Signer]) -> None:
         """Keeps the signers' certificates beside the evidence they signed; then call `stored`."""
@@ -110,6 +168,7 @@ class SignerDirectory:
             chain[0],
             b"".join(chain[1:]),
             verified.not_after,
+            facts_of_der(chain[0]),
         )
 
 
@@ -171,9 +230,20 @@ def _chain_of(key_id: bytes, presented: Sequence[bytes]) -> list[bytes]:
     for position, certificate in enumerate(presented):
         try:
             if fingerprint(certificate) == key_id:
-                return list(presented[position:])
+                return _issued_in_turn(presented[position:])
         except ValueError:
             break
     raise JukiError(
         Reason.UNKNOWN_SIGNING_KEY, "no certificate of the signing key is known or presented"
     )
+
+
+def _issued_in_turn(presented: Sequence[bytes]) -> list[bytes]:
+    """The first certificate and its issuers; chains of further keys may follow."""
+    chain = [presented[0]]
+    for certificate in presented[1:]:
+        issuer = x509.load_der_x509_certificate(chain[-1]).issuer
+        if x509.load_der_x509_certificate(certificate).subject != issuer:
+            break
+        chain.append(certificate)
+    return chain

@@ -35,12 +35,12 @@ def all_states(engine: Engine, sealer: Sealer) -> Iterator[PersonState]:
             statement = select(t.claim).where(t.claim.c.ordinal.in_([o for o, _, _ in page]))
             claims: dict[int, dict[str, HeldClaim]] = {}
             for row in connection.execute(statement):
-                held = held_claim(row, sealer)
-                claims.setdefault(row.ordinal, {})[row.municipality] = held
-                # Each is opened, also those that do not speak: none may have been tampered with.
-                _ = held.information
+                claims.setdefault(row.ordinal, {})[row.municipality] = held_claim(row, sealer)
         for ordinal, status, municipality in page:
-            yield _state(ordinal, status, municipality, claims[ordinal])
+            held = claims.get(ordinal, {})
+            if not held or (municipality and municipality not in held):
+                raise sealer.tampering("a person of the register has lost a claim")
+            yield _state(ordinal, status, municipality, held)
         after = page[-1][0]
 
 

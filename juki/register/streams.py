@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from juki.domain.envelope import StreamLink, StreamPosition
 from juki.register import tables as t
+from juki.store.root import RowChanges, row_bytes
+from juki.store.sealing import Sealer
 from juki.v1 import notification_pb2
 
 
@@ -19,8 +22,17 @@ def read_position(connection: Connection, municipality: str) -> StreamPosition:
     return StreamPosition(row.epoch, row.sequence, bytes(row.digest)) if row else StreamPosition()
 
 
-def write_position(connection: Connection, municipality: str, position: StreamPosition) -> None:
+def write_position(
+    connection: Connection,
+    municipality: str,
+    before: StreamPosition,
+    position: StreamPosition,
+    changes: RowChanges,
+) -> None:
     """Moves the head of the municipality's stream."""
+    if before.epoch:
+        changes.remove("stream", stream_message(municipality, before))
+    changes.add("stream", stream_message(municipality, position))
     values = {
         "epoch": position.epoch,
         "sequence": position.sequence,
@@ -37,9 +49,49 @@ def write_position(connection: Connection, municipality: str, position: StreamPo
         )
 
 
-def envelope_place(municipality: str, epoch: int, sequence: int) -> bytes:
-    """The place that a sealed envelope is bound to."""
-    return b"notification.envelope|%s|%d|%d" % (municipality.encode(), epoch, sequence)
+def stream_message(municipality: str, position: StreamPosition) -> bytes:
+    """What the head of a stream counts by in the register root: all but how far it is relayed."""
+    return row_bytes(municipality, position.epoch, position.sequence, position.digest)
+
+
+def envelope_place(
+    municipality: str,
+    epoch: int,
+    sequence: int,
+    *,
+    digest: bytes,
+    receipt_id: int,
+    received_at: int,
+    dispute_reason: int | None,
+) -> bytes:
+    """The place that a sealed envelope is bound to: all the rest of its row, written once."""
+    return b"notification.envelope|%b|%d|%d|%b|%d|%d|%d" % (
+        municipality.encode(),
+        epoch,
+        sequence,
+        digest,
+        receipt_id,
+        received_at,
+        dispute_reason or 0,
+    )
+
+
+def open_envelope(row: Any, sealer: Sealer) -> bytes:
+    """The serialised `SignedNotification` of a row of the table `notification`.
+
+    Raises:
+        JukiError: TAMPERING_DETECTED when the row is not as it was sealed.
+    """
+    place = envelope_place(
+        row.municipality,
+        row.epoch,
+        row.sequence,
+        digest=bytes(row.digest),
+        receipt_id=row.receipt_id,
+        received_at=row.received_at,
+        dispute_reason=row.dispute_reason,
+    )
+    return sealer.open(bytes(row.envelope_sealed), place)
 
 
 def held_of(

@@ -19,18 +19,14 @@ from sqlalchemy import (
     Table,
 )
 
+from juki.store.data_keys import data_key_table
 from juki.store.engine import BIG
+from juki.store.root import root_table
 
 metadata = MetaData()
 
-data_key = Table(
-    "data_key",
-    metadata,
-    Column("purpose", String(16), primary_key=True),
-    Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("wrapped", LargeBinary, nullable=False),
-    Column("created_at", BIG, nullable=False),
-)
+data_key = data_key_table(metadata)
+register_root = root_table(metadata)
 
 probe = Table(
     "probe",

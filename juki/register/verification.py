@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from protovalidate import Validator
 
-from juki.domain.envelope import DIGEST_LENGTH, StreamLink, notification_digest
+from juki.domain.envelope import (
+    DIGEST_LENGTH,
+    StreamLink,
+    notification_digest,
+    receipt_digest,
+)
 from juki.domain.errors import JukiError, Reason
 from juki.register.signers import Signer, SignerDirectory, check_signature
 from juki.register.values import RecordChange, record_change
@@ -46,10 +52,20 @@ class VerifiedRun:
 class RunVerifier:
     """Verifies runs against the certificates of the municipalities' gateways."""
 
-    def __init__(self, signers: SignerDirectory, identity_of: Callable[[str], str]) -> None:
-        """`identity_of` gives the URI identity of a municipality's gateway."""
+    def __init__(
+        self,
+        signers: SignerDirectory,
+        identity_of: Callable[[str], str],
+        receipted_by: Callable[[str], str] | None = None,
+    ) -> None:
+        """`identity_of` gives the URI identity of a municipality's gateway.
+
+        `receipted_by` gives that of the server which hands its notifications on, whose receipts say
+        when they arrived; None where they come from the gateway itself.
+        """
         self._signers = signers
         self._identity_of = identity_of
+        self._receipted_by = receipted_by
 
     def verify(
         self, request: intake_pb2.SubmitNotificationsRequest, municipality: str
@@ -58,6 +74,10 @@ class RunVerifier:
         identity = self._identity_of(municipality)
         verified: list[VerifiedNotification] = []
         signers: dict[bytes, Signer] = {}
+        try:
+            arrivals = self._arrivals(request, municipality)
+        except JukiError as error:
+            return VerifiedRun(verified, signers, error)
         for signed in request.notifications:
             try:
                 notification = parse_notification(signed.notification)
@@ -67,9 +87,14 @@ class RunVerifier:
                     raise JukiError(
                         Reason.INVALID_FIELD, "a run is of one municipality and one epoch"
                     )
-                signer = signers.get(signed.key_id)
+                signer = None if arrivals else signers.get(signed.key_id)
                 if signer is None:
-                    signer = self._signers.find(signed.key_id, identity, request.certificates)
+                    signer = self._signers.find(
+                        signed.key_id,
+                        identity,
+                        request.certificates,
+                        _arrival(arrivals, notification),
+                    )
                 digest = notification_digest(signed.notification)
                 check_signature(signer, digest, signed.signature)
                 verified.append(_verified(signed, notification, digest))
@@ -77,6 +102,23 @@ class RunVerifier:
             except JukiError as error:
                 return VerifiedRun(verified, signers, error)
         return VerifiedRun(verified, signers, None)
+
+    def _arrivals(
+        self, request: intake_pb2.SubmitNotificationsRequest, municipality: str
+    ) -> list[notification_pb2.Receipt]:
+        """What the receipts that came along say; each is held against its signer."""
+        if self._receipted_by is None or not request.receipts:
+            return []
+        issuer = self._receipted_by(municipality)
+        arrivals = []
+        for signed in request.receipts:
+            signer = self._signers.find(signed.key_id, issuer, request.certificates)
+            check_signature(signer, receipt_digest(signed.receipt), signed.signature)
+            receipt = notification_pb2.Receipt.FromString(signed.receipt)
+            if receipt.issuer != issuer or receipt.municipality != municipality:
+                raise JukiError(Reason.SIGNER_MISMATCH, "a receipt speaks of another stream")
+            arrivals.append(receipt)
+        return arrivals
 
 
 def parse_notification(serialised: bytes) -> notification_pb2.Notification:
@@ -106,6 +148,17 @@ def parse_notification(serialised: bytes) -> notification_pb2.Notification:
         # Rare, and not content that a register could state wrongly: no need to hold it disputed.
         raise JukiError(Reason.INVALID_FIELD, "the start of an epoch breaks the contract")
     return notification
+
+
+def _arrival(
+    receipts: list[notification_pb2.Receipt], notification: notification_pb2.Notification
+) -> datetime.datetime | None:
+    for receipt in receipts:
+        if receipt.epoch == notification.epoch and (
+            receipt.first_sequence <= notification.sequence <= receipt.last_sequence
+        ):
+            return receipt.received_at.ToDatetime(datetime.UTC)
+    return None
 
 
 def _verified(

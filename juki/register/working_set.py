@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from juki.register import tables as t
 from juki.register.held import HeldClaim, Person, claim_place, held_claim
 from juki.store.chunks import chunks, select_by_key
-from juki.store.sealing import Sealer
+from juki.store.root import RowChanges, row_bytes
+from juki.store.sealing import Sealer, seal_id
 from juki.store.upsert import upsert
 
 
@@ -35,10 +36,13 @@ class WorkingSet:
         connection: Connection,
         sealer: Sealer,
         registry: CodeRegistry | None,
+        *,
         take_ordinal: Callable[[Connection], int],
         received_at: int,
+        changes: RowChanges,
     ) -> None:
         """`received_at` is in microseconds since 1970-01-01 UTC."""
+        self._changes = changes
         self._connection = connection
         self._sealer = sealer
         self._registry = registry
@@ -49,6 +53,12 @@ class WorkingSet:
         self._persons: dict[int, Person] = {}
         self._touched: dict[int, Person] = {}
         self._dirty_claims: dict[tuple[int, str], HeldClaim] = {}
+        self._stored_claims: dict[tuple[int, str], bytes] = {}
+        """Claims as they stand in the table: what each counts by in the register root."""
+
+        self._stored_keys: dict[str, dict[bytes, int]] = {}
+        """Blind codes and numbers as they stand in their tables, by table."""
+
         self._new_codes: dict[bytes, int] = {}
         self._new_numbers: dict[bytes, int] = {}
         self.allotted_to: dict[bytes, str] = {}
@@ -80,6 +90,10 @@ class WorkingSet:
         self._by_number = select_by_key(
             connection, t.person_number.c.number_blind, t.person_number.c.ordinal, numbers
         )
+        self._stored_keys = {
+            "person_code": dict(self._by_code),
+            "person_number": dict(self._by_number),
+        }
         self._load_persons({*self._by_code.values(), *self._by_number.values()})
 
     def holder_of_code(self, code: bytes) -> Person | None:
@@ -126,11 +140,14 @@ class WorkingSet:
                 if ordinal == other.ordinal:
                     mapping[blind] = into
         for table in (t.person_code, t.person_number):
-            connection.execute(
-                update(table).where(table.c.ordinal == other.ordinal).values(ordinal=into)
-            )
+            self._hand_over(table, other.ordinal, into)
         for table in (t.claim, t.residency):
             connection.execute(delete(table).where(table.c.ordinal == other.ordinal))
+        for key in [key for key in self._stored_claims if key[0] == other.ordinal]:
+            self._changes.remove("claim", self._stored_claims.pop(key))
+        if other.stored_residency is not None:
+            self._changes.remove("residency", row_bytes(other.ordinal, *other.stored_residency))
+        self._changes.add("person_merge", row_bytes(other.ordinal, into, self._received_at))
         connection.execute(
             insert(t.person_merge).values(
                 merged=other.ordinal, into=into, merged_at=self._received_at
@@ -139,13 +156,30 @@ class WorkingSet:
         self._touched.pop(other.ordinal, None)
         self.merged.append(other.ordinal)
 
+    def _hand_over(self, table: Table, ordinal: int, into: int) -> None:
+        """All of a person's codes or numbers in the table are another's from now on."""
+        stored = self._stored_keys[table.name]
+        (key,) = table.primary_key
+        for blind in self._connection.scalars(select(key).where(table.c.ordinal == ordinal)):
+            self._changes.remove(table.name, row_bytes(bytes(blind), ordinal))
+            self._changes.add(table.name, row_bytes(bytes(blind), into))
+            stored[bytes(blind)] = into
+        self._connection.execute(
+            update(table).where(table.c.ordinal == ordinal).values(ordinal=into)
+        )
+
     def write(self) -> list[Person]:
         """Writes what changed; the persons whose record was touched."""
-        connection = self._connection
+        connection, changes = self._connection, self._changes
         for table, column, ordinals in (
             (t.person_code, "code_blind", self._new_codes),
             (t.person_number, "number_blind", self._new_numbers),
         ):
+            stored = self._stored_keys.get(table.name, {})
+            for blind, ordinal in ordinals.items():
+                if blind in stored:
+                    changes.remove(table.name, row_bytes(blind, stored[blind]))
+                changes.add(table.name, row_bytes(blind, ordinal))
             rows = [{column: blind, "ordinal": ordinal} for blind, ordinal in ordinals.items()]
             upsert(connection, table, rows)
         upsert(
@@ -169,14 +203,27 @@ class WorkingSet:
                 if person is None:
                     person = persons[row.ordinal] = Person(row.ordinal)
                 person.claims[row.municipality] = held_claim(row, self._sealer)
-            statement = select(t.residency.c.ordinal, t.residency.c.dispute_id).where(
-                t.residency.c.ordinal.in_(chunk), t.residency.c.dispute_id.is_not(None)
-            )
-            for ordinal, dispute_id in self._connection.execute(statement):
-                persons[ordinal].dispute_id = dispute_id
+                key = row.ordinal, row.municipality
+                self._stored_claims[key] = seal_id(bytes(row.information_sealed))
+            for row in self._connection.execute(
+                select(t.residency).where(t.residency.c.ordinal.in_(chunk))
+            ):
+                person = persons.get(row.ordinal)
+                if person is not None:
+                    person.stored_residency = (row.status, row.municipality, row.dispute_id)
+                    person.dispute_id = row.dispute_id
+        if not persons.keys() >= ordinals:
+            raise self._sealer.tampering("a person of the register has lost every claim")
 
     def _claim_row(self, ordinal: int, held: HeldClaim) -> dict[str, Any]:
         claim = held.claim
+        sealed = self._sealer.seal(
+            held.information, claim_place(ordinal, claim, held.epoch, held.sequence)
+        )
+        stored = self._stored_claims.get((ordinal, claim.municipality))
+        if stored is not None:
+            self._changes.remove("claim", stored)
+        self._changes.add("claim", seal_id(sealed))
         return {
             "ordinal": ordinal,
             "municipality": claim.municipality,
@@ -188,8 +235,5 @@ class WorkingSet:
             "moved_to": claim.moved_to,
             "epoch": held.epoch,
             "sequence": held.sequence,
-            "information_sealed": self._sealer.seal(
-                held.information,
-                claim_place(ordinal, claim.municipality, held.epoch, held.sequence),
-            ),
+            "information_sealed": sealed,
         }

@@ -40,6 +40,7 @@ STATUS_OF_REASON: Mapping[Reason, grpc.StatusCode] = {
     # UNAUTHENTICATED is never sent: who has no valid certificate does not get past the handshake.
     Reason.IDENTITY_NOT_PERMITTED: _Code.PERMISSION_DENIED,
     Reason.NOT_OWN_MUNICIPALITY: _Code.PERMISSION_DENIED,
+    Reason.IDENTITY_REVOKED: _Code.PERMISSION_DENIED,
     # Notifications. What a later step of the sender may cure is a failed precondition.
     Reason.UNKNOWN_MUNICIPALITY: _Code.NOT_FOUND,
     Reason.UNKNOWN_SIGNING_KEY: _Code.FAILED_PRECONDITION,
@@ -50,6 +51,7 @@ STATUS_OF_REASON: Mapping[Reason, grpc.StatusCode] = {
     Reason.PREDECESSOR_MISMATCH: _Code.FAILED_PRECONDITION,
     Reason.EPOCH_UNKNOWN: _Code.FAILED_PRECONDITION,
     Reason.EPOCH_SUPERSEDED: _Code.FAILED_PRECONDITION,
+    Reason.SIGNER_REVOKED: _Code.PERMISSION_DENIED,
     # Events of a municipality's register
     Reason.IMPOSSIBLE_EVENT: _Code.FAILED_PRECONDITION,
     Reason.EVENT_CONFLICT: _Code.ALREADY_EXISTS,
@@ -76,6 +78,10 @@ STATUS_OF_REASON: Mapping[Reason, grpc.StatusCode] = {
     Reason.KEY_USE_NOT_PERMITTED: _Code.INTERNAL,
     Reason.CONFIGURATION_INVALID: _Code.INTERNAL,
     Reason.INTERNAL: _Code.INTERNAL,
+    # Whether the caller is revoked cannot be told now; a fresh list may arrive at any moment.
+    Reason.CRL_UNKNOWN: _Code.UNAVAILABLE,
+    Reason.CRL_STALE: _Code.UNAVAILABLE,
+    Reason.CRL_REFUSED: _Code.INVALID_ARGUMENT,
 }
 
 ANSWERED_IN_GENERAL_WORDS: Mapping[Reason, str] = {

@@ -2,7 +2,8 @@
 
 Synchronous grpcio: measured at twice the calls per second of its asyncio form. Each running call
 holds a thread of the pool, a response stream until it ends: servers with endless streams (such as
-`FollowReturns`) need at least as many threads as followers, plus those for other calls.
+`FollowReturns`) need at least as many threads as followers, plus those for other calls. Streams may
+take three quarters of the threads, and one caller's a quarter.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from prometheus_client import CollectorRegistry
 
 from juki.domain.errors import JukiError, Reason
 from juki.rpc.identity import DEFAULT_TRUST_DOMAIN, IdentityKind
-from juki.rpc.interceptors import AllowList, interceptor_chain
+from juki.rpc.interceptors import AllowList, OpenCalls, interceptor_chain
+from juki.rpc.revocation_check import RevocationCheck
 from juki.rpc.unix_listener import UnixListener, bind_unix
 
 HEALTH_SERVICE = "grpc.health.v1.Health"
@@ -66,6 +68,7 @@ class JukiServer:
         allow_list: AllowList,
         *,
         health_servicer: health.HealthServicer,
+        revocation: RevocationCheck,
         registry: CollectorRegistry,
         reflected_services: Sequence[str] = (),
     ) -> None:
@@ -73,17 +76,24 @@ class JukiServer:
 
         A `UnixListener` in their place: nginx ends TLS, and no TCP port is opened at all.
 
-        `health_servicer` is that of the `HealthMonitor`. Raises
+        `health_servicer` is that of the `HealthMonitor`, `revocation` the server's book of
+        revocation lists, asked before each call. Raises
         `JukiError(CONFIGURATION_INVALID)` for an empty allow-list or an address that is taken.
         """
         if not allow_list:
             raise JukiError(Reason.CONFIGURATION_INVALID, "the allow-list of callers is empty")
+        threads = settings.worker_threads
+        self._open_calls = OpenCalls(
+            revocation, registry, most=max(2, threads * 3 // 4), most_of_one=max(2, threads // 4)
+        )
         chain = interceptor_chain(
             {
                 HEALTH_SERVICE: settings.health_callers,
                 REFLECTION_SERVICE: settings.reflection_callers,
                 **allow_list,
             },
+            revocation=revocation,
+            open_calls=self._open_calls,
             registry=registry,
             maximum_message_bytes=settings.maximum_message_bytes,
             raw=settings.raw,
@@ -107,6 +117,10 @@ class JukiServer:
     def start(self) -> None:
         """Starts answering."""
         self.grpc_server.start()
+
+    def cut_revoked(self) -> None:
+        """Ends open streams whose callers may not be served any more; quick, and never raises."""
+        self._open_calls.sweep()
 
     def stop(self, grace_seconds: float = 5.0) -> None:
         """Takes no new calls, lets running ones finish for `grace_seconds`, returns when ended."""

@@ -1,15 +1,17 @@
 """Sealing of personal columns at rest, and keyed blind indexes for equality look-ups.
 
-A sealed value is bound to its table, column and row by the associated data, so that a value moved
-to another place does not open. Layout: version (1 byte), key version (4), nonce (12), AES-256-GCM
-ciphertext with its tag (16).
+A sealed value is bound to its table, column, row and version by the associated data, so that a
+value moved to another place does not open. Layout: format (1 byte), key version (4), nonce (12),
+AES-256-GCM ciphertext with its tag (16).
 """
 
 from __future__ import annotations
 
 import hmac
 import os
-from typing import Final
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -18,26 +20,76 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from juki.domain.errors import JukiError, Reason
 
-_VERSION: Final = 1
+_FORMAT: Final = 1
 _HEADER: Final = 5
 _NONCE: Final = 12
+_TAG: Final = 16
+_BODY: Final = _HEADER + _NONCE
 BLIND_LENGTH: Final = 16
 """Bytes of a blind index: 128 bits of HMAC-SHA256, collision-free for any nation."""
 
 
-class Sealer:
-    """Seals and opens column values under one data key, held in memory only."""
+class SealBudget(Protocol):
+    """How often a data key may still seal: random nonces must not meet (NIST SP 800-38D, 8.3)."""
 
-    def __init__(self, data_key: bytes, key_version: int = 1) -> None:
-        """`data_key` is 32 bytes, unwrapped by the token; sub-keys derive from it (RFC 5869)."""
-        self._aead = AESGCM(_derive(data_key, b"juki.store.seal"))
-        self._blind_key = _derive(data_key, b"juki.store.blind")
-        self._prefix = bytes([_VERSION]) + key_version.to_bytes(4, "big")
+    def spend(self, version: int) -> None:
+        """Counts one seal under this version; raises STORE_UNAVAILABLE when none is left."""
+
+
+class Sealer:
+    """Seals and opens column values under data keys, held in memory only."""
+
+    def __init__(
+        self,
+        data_key: bytes,
+        key_version: int = 1,
+        *,
+        older: Mapping[int, bytes] | None = None,
+        index_keys: Sequence[bytes] = (),
+        root_key: bytes = b"",
+        find: Callable[[int], bytes | None] = lambda version: None,
+        budget: SealBudget | None = None,
+    ) -> None:
+        """Sub-keys derive from `data_key` (32 bytes, unwrapped by the token) after RFC 5869.
+
+        `older` are keys that still open. `index_keys` are those of blind indexes, oldest first, and
+        `root_key` that of the register root; `data_key` stands in for them where they are not
+        given. `find` looks up a version that is not known yet.
+        """
+        self._aeads = {
+            version: AESGCM(_derive(key, b"juki.store.seal"))
+            for version, key in {**(older or {}), key_version: data_key}.items()
+        }
+        self._current = (self._aeads[key_version], key_version, _prefix(key_version))
+        self._blind_keys = [
+            _derive(key, b"juki.store.blind") for key in (index_keys or (data_key,))
+        ]
+        self._root_key = _derive(root_key or data_key, b"juki.store.root")
+        self._find = find
+        self._budget = budget
+        self._lock = threading.Lock()
+        self.on_tampering: Callable[[], None] = lambda: None
+        """Told each time that something does not open."""
+
+    @property
+    def key_version(self) -> int:
+        """The version of the data key that seals."""
+        return self._current[1]
+
+    def use(self, key_version: int, data_key: bytes) -> None:
+        """Seals under this key from now on; what is sealed under older ones still opens."""
+        aead = self._know(key_version, data_key)
+        with self._lock:
+            if key_version > self._current[1]:
+                self._current = (aead, key_version, _prefix(key_version))
 
     def seal(self, plaintext: bytes, place: bytes) -> bytes:
         """`plaintext` sealed for `place`, for example b"notification.envelope|221309|1|42"."""
+        aead, version, prefix = self._current
+        if self._budget is not None:
+            self._budget.spend(version)
         nonce = os.urandom(_NONCE)
-        return self._prefix + nonce + self._aead.encrypt(nonce, plaintext, self._prefix + place)
+        return prefix + nonce + aead.encrypt(nonce, plaintext, prefix + place)
 
     def open(self, sealed: bytes, place: bytes) -> bytes:
         """What `seal` was given.
@@ -45,20 +97,75 @@ class Sealer:
         Raises:
             JukiError: TAMPERING_DETECTED when the value was altered, cut off or moved.
         """
-        if sealed[:_HEADER] != self._prefix:
-            raise JukiError(Reason.TAMPERING_DETECTED, "a sealed value has an unknown header")
-        body = _HEADER + _NONCE
+        prefix = sealed[:_HEADER]
+        if len(sealed) < _BODY + _TAG or prefix[0] != _FORMAT:
+            raise self.tampering("a sealed value has an unknown header")
+        aead = self._aeads.get(int.from_bytes(prefix[1:], "big")) or self._look_up(prefix)
         try:
-            return self._aead.decrypt(sealed[_HEADER:body], sealed[body:], self._prefix + place)
+            return aead.decrypt(sealed[_HEADER:_BODY], sealed[_BODY:], prefix + place)
         except (InvalidTag, ValueError):
-            raise JukiError(
-                Reason.TAMPERING_DETECTED, "a sealed value does not open in its place"
-            ) from None
+            raise self.tampering("a sealed value does not open in its place") from None
 
     def blind(self, kind: str, value: str) -> bytes:
-        """Blind index of `value` among values of `kind`: 16 bytes, equal only for equal values."""
-        message = f"{kind}\0{value}".encode()
-        return hmac.digest(self._blind_key, message, "sha256")[:BLIND_LENGTH]
+        """Blind index of `value` among values of `kind`: 16 bytes, equal only for equal values.
+
+        Under several index keys one blinds what the one before gave: so a table is re-keyed row by
+        row without the values, which some tables do not hold.
+        """
+        first, *further = self._blind_keys
+        blind = hmac.digest(first, f"{kind}\0{value}".encode(), "sha256")[:BLIND_LENGTH]
+        for key in further:
+            blind = _blind_again(key, blind)
+        return blind
+
+    def element(self, message: bytes) -> int:
+        """What a row counts for in the register root: 256 bits of HMAC-SHA256."""
+        return int.from_bytes(hmac.digest(self._root_key, message, "sha256"), "big")
+
+    def tampering(self, what: str) -> JukiError:
+        """The error to raise, which is told to `on_tampering`."""
+        self.on_tampering()
+        return JukiError(Reason.TAMPERING_DETECTED, what)
+
+    def _look_up(self, prefix: bytes) -> AESGCM:
+        version = int.from_bytes(prefix[1:], "big")
+        key = self._find(version)
+        if key is None:
+            raise self.tampering("a sealed value has an unknown header")
+        return self._know(version, key)
+
+    def _know(self, version: int, data_key: bytes) -> AESGCM:
+        aead = AESGCM(_derive(data_key, b"juki.store.seal"))
+        with self._lock:
+            self._aeads = {**self._aeads, version: aead}
+        return aead
+
+
+def seal_id(sealed: bytes) -> bytes:
+    """What tells one sealing from every other, and all that it is bound to: 33 bytes.
+
+    Key version, nonce and authentication tag; the tag covers ciphertext and associated data.
+    """
+    return sealed[:_BODY] + sealed[-_TAG:]
+
+
+def sealed_under(sealed: bytes) -> int:
+    """The version of the data key of a sealed value."""
+    return int.from_bytes(sealed[1:_HEADER], "big")
+
+
+def reblinder(index_key: bytes) -> Callable[[bytes], bytes]:
+    """Turns blind indexes into those that also stand under `index_key` (32 bytes)."""
+    key = _derive(index_key, b"juki.store.blind")
+    return lambda blind: _blind_again(key, blind)
+
+
+def _blind_again(key: bytes, blind: bytes) -> bytes:
+    return hmac.digest(key, b"again\0" + blind, "sha256")[:BLIND_LENGTH]
+
+
+def _prefix(key_version: int) -> bytes:
+    return bytes([_FORMAT]) + key_version.to_bytes(4, "big")
 
 
 def _derive(data_key: bytes, label: bytes) -> bytes:

@@ -41,6 +41,8 @@ class CustodyRequest(_message.Message):
     CERTIFY_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
     OPEN_FIELD_NUMBER: _builtins.int
+    REVOKE_FIELD_NUMBER: _builtins.int
+    REVOCATION_LIST_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
     """Chosen by the caller, unique among its requests still unanswered on this connection."""
     @_builtins.property
@@ -83,6 +85,14 @@ class CustodyRequest(_message.Message):
     def open(self) -> Global___CustodyOpenRequest:
         """Open a sealed message."""
 
+    @_builtins.property
+    def revoke(self) -> Global___CustodyRevokeRequest:
+        """Revoke certificates of the issuing authority."""
+
+    @_builtins.property
+    def revocation_list(self) -> Global___CustodyRevocationListRequest:
+        """Read the issuing authority's newest revocation list."""
+
     def __init__(
         self,
         *,
@@ -97,12 +107,14 @@ class CustodyRequest(_message.Message):
         certify: Global___CustodyCertifyRequest | None = ...,
         health: Global___CustodyHealthRequest | None = ...,
         open: Global___CustodyOpenRequest | None = ...,
+        revoke: Global___CustodyRevokeRequest | None = ...,
+        revocation_list: Global___CustodyRevocationListRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "open", b"open", "operation", b"operation", "random", b"random", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "open", b"open", "operation", b"operation", "random", b"random", "revocation_list", b"revocation_list", "revoke", b"revoke", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "open", b"open", "operation", b"operation", "random", b"random", "request_id", b"request_id", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "open", b"open", "operation", b"operation", "random", b"random", "request_id", b"request_id", "revocation_list", b"revocation_list", "revoke", b"revoke", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["sign", "mac", "random", "new_data_key", "unwrap_data_key", "certificate_chain", "certify_server_leaf", "certify", "health", "open"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["sign", "mac", "random", "new_data_key", "unwrap_data_key", "certificate_chain", "certify_server_leaf", "certify", "health", "open", "revoke", "revocation_list"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -121,6 +133,7 @@ class CustodyResponse(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     CERTIFICATES_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
+    REVOCATION_LIST_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
     """The request_id of the request answered; 0 where a connection is refused as a whole."""
     @_builtins.property
@@ -147,6 +160,10 @@ class CustodyResponse(_message.Message):
     def health(self) -> Global___CustodyHealth:
         """The state of custody."""
 
+    @_builtins.property
+    def revocation_list(self) -> Global___CustodyRevocationList:
+        """A revocation list."""
+
     def __init__(
         self,
         *,
@@ -157,12 +174,13 @@ class CustodyResponse(_message.Message):
         value: Global___CustodyValue | None = ...,
         certificates: Global___CustodyCertificates | None = ...,
         health: Global___CustodyHealth | None = ...,
+        revocation_list: Global___CustodyRevocationList | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "data_key", b"data_key", "error", b"error", "health", b"health", "items", b"items", "result", b"result", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "data_key", b"data_key", "error", b"error", "health", b"health", "items", b"items", "result", b"result", "revocation_list", b"revocation_list", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "data_key", b"data_key", "error", b"error", "health", b"health", "items", b"items", "request_id", b"request_id", "result", b"result", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "data_key", b"data_key", "error", b"error", "health", b"health", "items", b"items", "request_id", b"request_id", "result", b"result", "revocation_list", b"revocation_list", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "items", "data_key", "value", "certificates", "health"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["error", "items", "data_key", "value", "certificates", "health", "revocation_list"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
@@ -432,6 +450,98 @@ class CustodyHealthRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CustodyHealthRequest: _TypeAlias = CustodyHealthRequest  # noqa: Y015
+
+@_typing.final
+class CustodyRevokeRequest(_message.Message):
+    """Revokes certificates that this authority issued, for good, and signs a new revocation list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUER_KEY_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    SERIAL_NUMBERS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    issuer_key: _builtins.str
+    """Label of the issuing authority's key."""
+    identity: _builtins.str
+    """Every certificate on record of this URI identity that has not ended; empty: none by identity."""
+    reason: _builtins.str
+    """Name of a reason of RFC 5280 section 5.3.1, for example keyCompromise."""
+    @_builtins.property
+    def serial_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Serial numbers of further certificates, big-endian, 1 to 20 bytes each."""
+
+    def __init__(
+        self,
+        *,
+        issuer_key: _builtins.str = ...,
+        identity: _builtins.str = ...,
+        serial_numbers: _abc.Iterable[_builtins.bytes] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity", "issuer_key", b"issuer_key", "reason", b"reason", "serial_numbers", b"serial_numbers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodyRevokeRequest: _TypeAlias = CustodyRevokeRequest  # noqa: Y015
+
+@_typing.final
+class CustodyRevocationListRequest(_message.Message):
+    """Reads the newest revocation list; it is signed anew when it is due. Nothing can be un-revoked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUER_KEY_FIELD_NUMBER: _builtins.int
+    issuer_key: _builtins.str
+    """Label of the issuing authority's key."""
+    def __init__(
+        self,
+        *,
+        issuer_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["issuer_key", b"issuer_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodyRevocationListRequest: _TypeAlias = CustodyRevocationListRequest  # noqa: Y015
+
+@_typing.final
+class CustodyRevocationList(_message.Message):
+    """A certificate revocation list (RFC 5280) and who signed it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIST_FIELD_NUMBER: _builtins.int
+    CERTIFICATES_FIELD_NUMBER: _builtins.int
+    NEWLY_REVOKED_FIELD_NUMBER: _builtins.int
+    list: _builtins.bytes
+    """The list in DER."""
+    @_builtins.property
+    def certificates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The authority's X.509 certificates in DER, its own first, without the root."""
+
+    @_builtins.property
+    def newly_revoked(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Serial numbers that this request revoked, big-endian; those revoked before are left out."""
+
+    def __init__(
+        self,
+        *,
+        list: _builtins.bytes = ...,
+        certificates: _abc.Iterable[_builtins.bytes] | None = ...,
+        newly_revoked: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "list", b"list", "newly_revoked", b"newly_revoked"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodyRevocationList: _TypeAlias = CustodyRevocationList  # noqa: Y015
 
 @_typing.final
 class CustodyError(_message.Message):

@@ -36,6 +36,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Custody does not let this caller use this key so: a fault in a server's configuration."""
     ERROR_REASON_NOT_OWN_MUNICIPALITY: _ErrorReason.ValueType  # 11
     """The caller speaks for a municipality that is not its own."""
+    ERROR_REASON_IDENTITY_REVOKED: _ErrorReason.ValueType  # 13
+    """The caller's certificate, or that of the server called, has been revoked."""
     ERROR_REASON_UNKNOWN_MUNICIPALITY: _ErrorReason.ValueType  # 20
     """No such municipality keeps a register, or this server does not serve it."""
     ERROR_REASON_UNKNOWN_SIGNING_KEY: _ErrorReason.ValueType  # 21
@@ -54,6 +56,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The epoch has not been started by an epoch start."""
     ERROR_REASON_EPOCH_SUPERSEDED: _ErrorReason.ValueType  # 28
     """A later epoch of this municipality has begun."""
+    ERROR_REASON_SIGNER_REVOKED: _ErrorReason.ValueType  # 29
+    """The certificate of the key that signed has been revoked."""
     ERROR_REASON_IMPOSSIBLE_EVENT: _ErrorReason.ValueType  # 30
     """The state of the record does not allow the event."""
     ERROR_REASON_EVENT_CONFLICT: _ErrorReason.ValueType  # 31
@@ -94,6 +98,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A configuration file has an unknown or invalid key."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 67
     """A fault of ours, logged there under the request id."""
+    ERROR_REASON_CRL_UNKNOWN: _ErrorReason.ValueType  # 75
+    """This server has no revocation list yet of the authority that certified the caller or signer."""
+    ERROR_REASON_CRL_STALE: _ErrorReason.ValueType  # 76
+    """The newest revocation list of that authority is past its next update: nobody under it passes."""
+    ERROR_REASON_CRL_REFUSED: _ErrorReason.ValueType  # 77
+    """A revocation list does not verify, or would take the network back to an older state."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The machine-readable reason of every refusal. The name without its prefix travels in
@@ -114,6 +124,8 @@ ERROR_REASON_KEY_USE_NOT_PERMITTED: ErrorReason.ValueType  # 12
 """Custody does not let this caller use this key so: a fault in a server's configuration."""
 ERROR_REASON_NOT_OWN_MUNICIPALITY: ErrorReason.ValueType  # 11
 """The caller speaks for a municipality that is not its own."""
+ERROR_REASON_IDENTITY_REVOKED: ErrorReason.ValueType  # 13
+"""The caller's certificate, or that of the server called, has been revoked."""
 ERROR_REASON_UNKNOWN_MUNICIPALITY: ErrorReason.ValueType  # 20
 """No such municipality keeps a register, or this server does not serve it."""
 ERROR_REASON_UNKNOWN_SIGNING_KEY: ErrorReason.ValueType  # 21
@@ -132,6 +144,8 @@ ERROR_REASON_EPOCH_UNKNOWN: ErrorReason.ValueType  # 27
 """The epoch has not been started by an epoch start."""
 ERROR_REASON_EPOCH_SUPERSEDED: ErrorReason.ValueType  # 28
 """A later epoch of this municipality has begun."""
+ERROR_REASON_SIGNER_REVOKED: ErrorReason.ValueType  # 29
+"""The certificate of the key that signed has been revoked."""
 ERROR_REASON_IMPOSSIBLE_EVENT: ErrorReason.ValueType  # 30
 """The state of the record does not allow the event."""
 ERROR_REASON_EVENT_CONFLICT: ErrorReason.ValueType  # 31
@@ -172,4 +186,10 @@ ERROR_REASON_CONFIGURATION_INVALID: ErrorReason.ValueType  # 66
 """A configuration file has an unknown or invalid key."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 67
 """A fault of ours, logged there under the request id."""
+ERROR_REASON_CRL_UNKNOWN: ErrorReason.ValueType  # 75
+"""This server has no revocation list yet of the authority that certified the caller or signer."""
+ERROR_REASON_CRL_STALE: ErrorReason.ValueType  # 76
+"""The newest revocation list of that authority is past its next update: nobody under it passes."""
+ERROR_REASON_CRL_REFUSED: ErrorReason.ValueType  # 77
+"""A revocation list does not verify, or would take the network back to an older state."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -27,7 +27,7 @@ from juki.v1 import errors_pb2 as juki_dot_v1_dot_errors__pb2
 from juki.v1 import notification_pb2 as juki_dot_v1_dot_notification__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14juki/v1/intake.proto\x12\x07juki.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x14juki/v1/errors.proto\x1a\x1ajuki/v1/notification.proto\"\x84\x01\n\x1aSubmitNotificationsRequest\x12?\n\rnotifications\x18\x01 \x03(\x0b\x32\x1b.juki.v1.SignedNotificationB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12%\n\x0c\x63\x65rtificates\x18\x02 \x03(\x0c\x42\x0f\xbaH\x0c\x92\x01\t\x10\x08\"\x05z\x03\x18\x80 \"\x80\x01\n\x1bSubmitNotificationsResponse\x12(\n\x08receipts\x18\x01 \x03(\x0b\x32\x16.juki.v1.SignedReceipt\x12\x14\n\x0c\x63\x65rtificates\x18\x02 \x03(\x0c\x12!\n\x07refusal\x18\x03 \x01(\x0b\x32\x10.juki.v1.Refusal\"q\n\x07Refusal\x12\r\n\x05index\x18\x01 \x01(\r\x12$\n\x06reason\x18\x02 \x01(\x0e\x32\x14.juki.v1.ErrorReason\x12\x16\n\x0e\x65xpected_epoch\x18\x03 \x01(\r\x12\x19\n\x11\x65xpected_sequence\x18\x04 \x01(\x04\"?\n\x14GetStreamHeadRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\"H\n\x15GetStreamHeadResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"\xa8\x01\n\x19\x46\x65tchNotificationsRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12\x1c\n\x05\x65poch\x18\x02 \x01(\rB\r\xbaH\n*\x08\x18\xff\xff\xff\xff\x07(\x01\x12)\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x42\x11\xbaH\x0e\x32\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f(\x01\x12\x19\n\x05limit\x18\x04 \x01(\rB\n\xbaH\x07*\x05\x18\xf4\x03(\x01\"P\n\x1a\x46\x65tchNotificationsResponse\x12\x32\n\rnotifications\x18\x01 \x03(\x0b\x32\x1b.juki.v1.SignedNotification\"=\n\x14\x46ollowReturnsRequest\x12%\n\x0c\x61\x66ter_cursor\x18\x01 \x01(\x04\x42\x0f\xbaH\x0c\x32\n\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f\"\xa4\x01\n\x15\x46ollowReturnsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x04\x12\x32\n\x10national_receipt\x18\x02 \x01(\x0b\x32\x16.juki.v1.SignedReceiptH\x00\x12)\n\x07\x64ispute\x18\x03 \x01(\x0b\x32\x16.juki.v1.DisputeReportH\x00\x12\x14\n\x0c\x63\x65rtificates\x18\x04 \x03(\x0c\x42\x06\n\x04item2\xfe\x02\n\x19NotificationIntakeService\x12`\n\x13SubmitNotifications\x12#.juki.v1.SubmitNotificationsRequest\x1a$.juki.v1.SubmitNotificationsResponse\x12N\n\rGetStreamHead\x12\x1d.juki.v1.GetStreamHeadRequest\x1a\x1e.juki.v1.GetStreamHeadResponse\x12]\n\x12\x46\x65tchNotifications\x12\".juki.v1.FetchNotificationsRequest\x1a#.juki.v1.FetchNotificationsResponse\x12P\n\rFollowReturns\x12\x1d.juki.v1.FollowReturnsRequest\x1a\x1e.juki.v1.FollowReturnsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14juki/v1/intake.proto\x12\x07juki.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x14juki/v1/errors.proto\x1a\x1ajuki/v1/notification.proto\"\xb9\x01\n\x1aSubmitNotificationsRequest\x12?\n\rnotifications\x18\x01 \x03(\x0b\x32\x1b.juki.v1.SignedNotificationB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12%\n\x0c\x63\x65rtificates\x18\x02 \x03(\x0c\x42\x0f\xbaH\x0c\x92\x01\t\x10\x08\"\x05z\x03\x18\x80 \x12\x33\n\x08receipts\x18\x03 \x03(\x0b\x32\x16.juki.v1.SignedReceiptB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"\x80\x01\n\x1bSubmitNotificationsResponse\x12(\n\x08receipts\x18\x01 \x03(\x0b\x32\x16.juki.v1.SignedReceipt\x12\x14\n\x0c\x63\x65rtificates\x18\x02 \x03(\x0c\x12!\n\x07refusal\x18\x03 \x01(\x0b\x32\x10.juki.v1.Refusal\"q\n\x07Refusal\x12\r\n\x05index\x18\x01 \x01(\r\x12$\n\x06reason\x18\x02 \x01(\x0e\x32\x14.juki.v1.ErrorReason\x12\x16\n\x0e\x65xpected_epoch\x18\x03 \x01(\r\x12\x19\n\x11\x65xpected_sequence\x18\x04 \x01(\x04\"?\n\x14GetStreamHeadRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\"H\n\x15GetStreamHeadResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\r\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"\xa8\x01\n\x19\x46\x65tchNotificationsRequest\x12\'\n\x0cmunicipality\x18\x01 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[0-9]{6}$\x12\x1c\n\x05\x65poch\x18\x02 \x01(\rB\r\xbaH\n*\x08\x18\xff\xff\xff\xff\x07(\x01\x12)\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x42\x11\xbaH\x0e\x32\x0c\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f(\x01\x12\x19\n\x05limit\x18\x04 \x01(\rB\n\xbaH\x07*\x05\x18\xf4\x03(\x01\"P\n\x1a\x46\x65tchNotificationsResponse\x12\x32\n\rnotifications\x18\x01 \x03(\x0b\x32\x1b.juki.v1.SignedNotification\"=\n\x14\x46ollowReturnsRequest\x12%\n\x0c\x61\x66ter_cursor\x18\x01 \x01(\x04\x42\x0f\xbaH\x0c\x32\n\x18\xff\xff\xff\xff\xff\xff\xff\xff\x7f\"\xa4\x01\n\x15\x46ollowReturnsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x04\x12\x32\n\x10national_receipt\x18\x02 \x01(\x0b\x32\x16.juki.v1.SignedReceiptH\x00\x12)\n\x07\x64ispute\x18\x03 \x01(\x0b\x32\x16.juki.v1.DisputeReportH\x00\x12\x14\n\x0c\x63\x65rtificates\x18\x04 \x03(\x0c\x42\x06\n\x04item2\xfe\x02\n\x19NotificationIntakeService\x12`\n\x13SubmitNotifications\x12#.juki.v1.SubmitNotificationsRequest\x1a$.juki.v1.SubmitNotificationsResponse\x12N\n\rGetStreamHead\x12\x1d.juki.v1.GetStreamHeadRequest\x1a\x1e.juki.v1.GetStreamHeadResponse\x12]\n\x12\x46\x65tchNotifications\x12\".juki.v1.FetchNotificationsRequest\x1a#.juki.v1.FetchNotificationsResponse\x12P\n\rFollowReturns\x12\x1d.juki.v1.FollowReturnsRequest\x1a\x1e.juki.v1.FollowReturnsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBMITNOTIFICATIONSREQUEST'].fields_by_name['notifications']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
   _globals['_SUBMITNOTIFICATIONSREQUEST'].fields_by_name['certificates']._loaded_options = None
   _globals['_SUBMITNOTIFICATIONSREQUEST'].fields_by_name['certificates']._serialized_options = b'\272H\014\222\001\t\020\010\"\005z\003\030\200 '
+  _globals['_SUBMITNOTIFICATIONSREQUEST'].fields_by_name['receipts']._loaded_options = None
+  _globals['_SUBMITNOTIFICATIONSREQUEST'].fields_by_name['receipts']._serialized_options = b'\272H\006\222\001\003\020\350\007'
   _globals['_GETSTREAMHEADREQUEST'].fields_by_name['municipality']._loaded_options = None
   _globals['_GETSTREAMHEADREQUEST'].fields_by_name['municipality']._serialized_options = b'\272H\016r\0142\n^[0-9]{6}$'
   _globals['_FETCHNOTIFICATIONSREQUEST'].fields_by_name['municipality']._loaded_options = None
@@ -51,23 +53,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FOLLOWRETURNSREQUEST'].fields_by_name['after_cursor']._loaded_options = None
   _globals['_FOLLOWRETURNSREQUEST'].fields_by_name['after_cursor']._serialized_options = b'\272H\0142\n\030\377\377\377\377\377\377\377\377\177'
   _globals['_SUBMITNOTIFICATIONSREQUEST']._serialized_start=113
-  _globals['_SUBMITNOTIFICATIONSREQUEST']._serialized_end=245
-  _globals['_SUBMITNOTIFICATIONSRESPONSE']._serialized_start=248
-  _globals['_SUBMITNOTIFICATIONSRESPONSE']._serialized_end=376
-  _globals['_REFUSAL']._serialized_start=378
-  _globals['_REFUSAL']._serialized_end=491
-  _globals['_GETSTREAMHEADREQUEST']._serialized_start=493
-  _globals['_GETSTREAMHEADREQUEST']._serialized_end=556
-  _globals['_GETSTREAMHEADRESPONSE']._serialized_start=558
-  _globals['_GETSTREAMHEADRESPONSE']._serialized_end=630
-  _globals['_FETCHNOTIFICATIONSREQUEST']._serialized_start=633
-  _globals['_FETCHNOTIFICATIONSREQUEST']._serialized_end=801
-  _globals['_FETCHNOTIFICATIONSRESPONSE']._serialized_start=803
-  _globals['_FETCHNOTIFICATIONSRESPONSE']._serialized_end=883
-  _globals['_FOLLOWRETURNSREQUEST']._serialized_start=885
-  _globals['_FOLLOWRETURNSREQUEST']._serialized_end=946
-  _globals['_FOLLOWRETURNSRESPONSE']._serialized_start=949
-  _globals['_FOLLOWRETURNSRESPONSE']._serialized_end=1113
-  _globals['_NOTIFICATIONINTAKESERVICE']._serialized_start=1116
-  _globals['_NOTIFICATIONINTAKESERVICE']._serialized_end=1498
+  _globals['_SUBMITNOTIFICATIONSREQUEST']._serialized_end=298
+  _globals['_SUBMITNOTIFICATIONSRESPONSE']._serialized_start=301
+  _globals['_SUBMITNOTIFICATIONSRESPONSE']._serialized_end=429
+  _globals['_REFUSAL']._serialized_start=431
+  _globals['_REFUSAL']._serialized_end=544
+  _globals['_GETSTREAMHEADREQUEST']._serialized_start=546
+  _globals['_GETSTREAMHEADREQUEST']._serialized_end=609
+  _globals['_GETSTREAMHEADRESPONSE']._serialized_start=611
+  _globals['_GETSTREAMHEADRESPONSE']._serialized_end=683
+  _globals['_FETCHNOTIFICATIONSREQUEST']._serialized_start=686
+  _globals['_FETCHNOTIFICATIONSREQUEST']._serialized_end=854
+  _globals['_FETCHNOTIFICATIONSRESPONSE']._serialized_start=856
+  _globals['_FETCHNOTIFICATIONSRESPONSE']._serialized_end=936
+  _globals['_FOLLOWRETURNSREQUEST']._serialized_start=938
+  _globals['_FOLLOWRETURNSREQUEST']._serialized_end=999
+  _globals['_FOLLOWRETURNSRESPONSE']._serialized_start=1002
+  _globals['_FOLLOWRETURNSRESPONSE']._serialized_end=1166
+  _globals['_NOTIFICATIONINTAKESERVICE']._serialized_start=1169
+  _globals['_NOTIFICATIONINTAKESERVICE']._serialized_end=1551
 # @@protoc_insertion_point(module_scope)

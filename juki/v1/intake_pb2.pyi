@@ -28,6 +28,7 @@ class SubmitNotificationsRequest(_message.Message):
 
     NOTIFICATIONS_FIELD_NUMBER: _builtins.int
     CERTIFICATES_FIELD_NUMBER: _builtins.int
+    RECEIPTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def notifications(self) -> _containers.RepeatedCompositeFieldContainer[_notification_pb2.SignedNotification]:
         """The notifications; all of one municipality and epoch."""
@@ -38,15 +39,22 @@ class SubmitNotificationsRequest(_message.Message):
         once the receiver knows them.
         """
 
+    @_builtins.property
+    def receipts(self) -> _containers.RepeatedCompositeFieldContainer[_notification_pb2.SignedReceipt]:
+        """Receipts of the tier that hands on, for notifications whose signer has been revoked since they
+        arrived there: what arrived before the revocation stays good.
+        """
+
     def __init__(
         self,
         *,
         notifications: _abc.Iterable[_notification_pb2.SignedNotification] | None = ...,
         certificates: _abc.Iterable[_builtins.bytes] | None = ...,
+        receipts: _abc.Iterable[_notification_pb2.SignedReceipt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "notifications", b"notifications"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificates", b"certificates", "notifications", b"notifications", "receipts", b"receipts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

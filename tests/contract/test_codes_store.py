@@ -92,7 +92,7 @@ def test_a_crash_during_an_allotment_leaves_nothing_of_it(
 
     with monkeypatch.context() as patched:
         patched.setattr(nation.pool, "_draw_unused", lambda *_: [ResidentRecordCode.from_body(1)])
-        patched.setattr("national_server.code_pool._keep_codes", crash)
+        patched.setattr("national_server.code_pool._Keeping.codes", crash)
         with pytest.raises(CrashError):
             nation.pool.allot(HERE, "request", 1)
     assert count(nation.engine, t.allotment) == count(nation.engine, t.allotted_code) == 0

@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, select
 
+from cs_gateway import places
 from cs_gateway.drop_store import DropStore, RefusedLine
 from cs_gateway.outbox import Outbox
 from cs_gateway.store import GroupWrite, open_store
@@ -110,7 +111,7 @@ def test_a_run_never_mixes_epochs(core: GatewayCore) -> None:
         after = StreamPosition(epoch, sequences, bytes(32))
         group = GroupWrite(head, after)
         for sequence in range(1, sequences + 1):
-            place = f"outbox.envelope|{epoch}|{sequence}|1".encode()
+            place = places.outbox_envelope(epoch, sequence, bytes(32), 1)
             group.outbox.append(
                 {
                     "epoch": epoch,
@@ -141,6 +142,7 @@ def test_the_store_opens_again_under_the_same_data_key(core: GatewayCore) -> Non
 
 
 def test_a_resident_moved_to_another_row_does_not_open(core: GatewayCore) -> None:
+    core.tampered_with = True
     events = [register_event(f"e{n}", f"r{n}", ChangeReason.BIRTH) for n in range(2)]
     core.intake.hand_in(events, "rpc").wait(20)
     keys = [core.store.sealer.blind("record_id", f"r{n}") for n in range(2)]

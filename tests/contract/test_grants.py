@@ -69,6 +69,7 @@ class Granting:
 
     def lose_everything(self) -> None:
         """What a restore from a backup of before the first grant does."""
+        self.nation.tampered_with = True
         with self.nation.engine.begin() as connection:
             for table in (*LOST, t.grant_serial):
                 connection.execute(delete(table))

@@ -15,6 +15,7 @@ from juki.register.signers import SignerDirectory
 from juki.v1 import intake_pb2, notification_pb2
 from tests.contract.test_intake_store import HERE, births, contents, refusal
 from tests.register_fixtures import Nation, identity_of
+from tests.revocation_fixtures import NothingRevoked
 from tests.stream import Stream, information
 
 
@@ -130,7 +131,7 @@ def test_a_server_starts_although_a_signer_of_long_ago_has_expired(
     stream = nation.stream(HERE)
     nation.submit(stream, *births(nation, stream, 1))
     clock = MovableClock()
-    directory = SignerDirectory(nation.hosts.roots_der, clock)
+    directory = SignerDirectory(nation.hosts.roots_der, clock, NothingRevoked())
     clock.ahead = YEARS_LATER
     directory.load(engine)
     with pytest.raises(JukiError) as refused:
@@ -144,7 +145,7 @@ def test_a_certificate_renewed_for_the_same_key_takes_the_place_of_the_expired_o
     stream = nation.stream(HERE)
     (signed,) = births(nation, stream, 1)
     clock = MovableClock()
-    directory = SignerDirectory(nation.hosts.roots_der, clock)
+    directory = SignerDirectory(nation.hosts.roots_der, clock, NothingRevoked())
     first = directory.find(signed.key_id, identity_of(HERE), stream.certificates)
     with engine.begin() as connection:
         directory.store(connection, [first])
@@ -154,7 +155,7 @@ def test_a_certificate_renewed_for_the_same_key_takes_the_place_of_the_expired_o
     assert found.not_after > clock()
     with engine.begin() as connection:
         directory.store(connection, [found])
-    after_a_restart = SignerDirectory(nation.hosts.roots_der, clock)
+    after_a_restart = SignerDirectory(nation.hosts.roots_der, clock, NothingRevoked())
     after_a_restart.load(engine)
     kept = after_a_restart.find(signed.key_id, identity_of(HERE), [])
     assert kept.certificate == renewed[0]

@@ -283,6 +283,7 @@ def test_an_ordinal_that_was_merged_away_is_never_given_again(
 
 
 def test_sealed_columns_exchanged_between_rows_are_tampering(nation: Nation) -> None:
+    nation.tampered_with = True
     stream = nation.stream(HERE)
     nation.submit(stream, *births(nation, stream, 2))
 

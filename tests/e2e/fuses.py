@@ -55,10 +55,13 @@ def custody_fuses(network: LocalNetwork, host: str, faults: Faults) -> list[Fuse
 
         return blow
 
+    def session_invalid_once() -> None:
+        faults.fail_once("C_Sign", SESSION_HANDLE_INVALID)
+
     return [
         Fuse("custody killed", custody.kill, custody.start, holds_seconds=12.0),
         Fuse("its worker killed", kill_worker, _nothing, lasts=False),
-        Fuse("session invalid once", lambda: _once(faults), _nothing, lasts=False),
+        Fuse("session invalid once", session_invalid_once, _nothing, lasts=False),
         Fuse("token removed", faults.remove_token, faults.lift),
         Fuse(
             "PIN wrong",
@@ -68,15 +71,6 @@ def custody_fuses(network: LocalNetwork, host: str, faults: Faults) -> list[Fuse
         Fuse("PIN locked", then_log_in(faults.lock_pin), faults.lift),
         Fuse("module hangs", lambda: faults.hang("C_Sign"), faults.lift, holds_seconds=30.0),
     ]
-
-
-def _once(faults: Faults) -> None:
-    """The session is invalid until the module has said so."""
-    before = faults.calls("C_Sign")
-    faults.fail("C_Sign", SESSION_HANDLE_INVALID)
-    while faults.calls("C_Sign") == before:
-        os.sched_yield()
-    faults.lift()
 
 
 class SmallDisk:

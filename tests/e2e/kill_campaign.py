@@ -245,7 +245,7 @@ def standing(world: World) -> str:
         gateway = create_engine(world.network.plan.database(f"cs-{municipality}"))
         with gateway.connect() as connection:
             for row in connection.execute(select(GATEWAY_STATE)).mappings():
-                hidden = ("digest", "wrapped_data_key")
+                hidden = ("digest",)
                 lines.append(f"gateway { ({k: v for k, v in row.items() if k not in hidden}) }")
         gateway.dispose()
     for database in ("pref22", "national"):

@@ -23,7 +23,9 @@ _SECONDS = 60.0
 class PostgresProcess:
     """One postmaster over one data directory; databases by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        """`options` are further ones of the postmaster, such as "-c", "log_statement=all"."""
+        self._options = options
         if not _BINARIES.is_dir():
             pytest.skip("PostgreSQL 15 is not installed")
         # Not under pytest's own temporary directory: its parents are closed to other accounts, and
@@ -50,6 +52,18 @@ class PostgresProcess:
             cwd="/",
         )
 
+    @property
+    def home(self) -> Path:
+        """Everything that it writes: data directory, log, sockets."""
+        return self._home
+
+    @property
+    def pids(self) -> list[int]:
+        """The postmaster's process and those that it started."""
+        assert self._postmaster is not None
+        children = Path(f"/proc/{self._postmaster.pid}/task/{self._postmaster.pid}/children")
+        return [self._postmaster.pid, *map(int, children.read_text().split())]
+
     def start(self) -> None:
         """Starts the postmaster and returns when it answers.
 
@@ -72,6 +86,7 @@ class PostgresProcess:
                     str(_BINARIES / "postgres"),
                     *("-D", str(self._data), "-k", str(self._home)),
                     *("-c", "listen_addresses="),
+                    *self._options,
                 ],
                 stdout=log,
                 stderr=log,

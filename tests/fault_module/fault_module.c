@@ -5,6 +5,7 @@
  *
  *   hang FUNCTION SECONDS     the function waits before it does its work, as long as the line stands
  *   fail FUNCTION CODE        the function answers CODE (CKR_...) without doing anything
+ *   once FUNCTION CODE        the same, but the control file goes with it: the next call works
  *   flags BITS                these flags (CKF_...) are added to the token's
  *   without MECHANISM         this mechanism (CKM_...) is not offered
  *   removed                   there is no token: no slot holds one, what is open answers
@@ -83,6 +84,10 @@ static CK_RV before(const char *name) {
         while (time(NULL) < end && control("hang", name, NULL)) usleep(50000);
     }
     if (control("fail", name, &value)) return value;
+    if (control("once", name, &value)) {
+        unlink(CONTROL);
+        return value;
+    }
     return CKR_OK;
 }
 

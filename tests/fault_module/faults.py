@@ -64,6 +64,15 @@ class Faults:
         """`function` answers `code`."""
         self._begin(f"fail {function} {code:#x}")
 
+    def fail_once(self, function: str, code: int) -> None:
+        """The next call of `function` answers `code`; then there is no fault any more."""
+        self._begin(f"once {function} {code:#x}")
+
+    @property
+    def is_lifted(self) -> bool:
+        """Whether there is no fault now."""
+        return not self._control.exists()
+
     def remove_token(self) -> None:
         """No slot holds a token, and what is open answers that it was removed."""
         self._begin("removed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from hsm.ceremony_file import read_ceremony
+from hsm.ceremony_works import keys_of
 from hsm.configuration import read_configuration
 from hsm.host_files import host_files
+from hsm.key_classes import certified_labels
 from hsm.permissions import Operation
 from hsm.token import open_token
+from juki.domain.errors import JukiError, Reason
 from tests.ceremony_fixtures import (
     NAMES,
     CeremonyRoom,
@@ -24,6 +28,7 @@ from tests.ceremony_fixtures import (
     contents,
     verify,
 )
+from tests.custody_fixtures import running_custody
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "ceremony" / "example.toml"
 ARCHIVE = """
@@ -79,13 +84,16 @@ def test_the_example_is_made_as_planned_by_any_three_of_its_five_officers(tmp_pa
     assert room.run(*five).exit_code == 0
     read = read_ceremony(room.file)
     assert_whole(read.plan)
-    totals = {"token": 12, "key": 35, "certificate": 27, "custody.toml": 11}
+    hosts = read.plan.hosts()
+    keys = 1 + sum(len(keys_of(host)) for host in hosts)
+    made = 1 + sum(len(certified_labels(host)) for host in hosts)
+    totals = {"token": 12, "key": keys, "certificate": made, "custody.toml": 11}
     for what, count in totals.items():
         assert f"{what} {count}" in planned.output
     said = room.text(1)
     assert "接続中のネットワーク (networks up): " in said
-    assert (said.count("(token made)  "), said.count("(key made)  ")) == (12, 35)
-    assert said.count("(certificate signed)  ") == 27
+    assert (said.count("(token made)  "), said.count("(key made)  ")) == (12, keys)
+    assert said.count("(certificate signed)  ") == made
     archive = read_configuration(host_files(room.network, "national-archive").configuration)
     assert [socket.allowed_uids for socket in archive.sockets] == [(992,)]
     pref22 = read_configuration(host_files(room.network, "pref22").configuration)
@@ -144,7 +152,11 @@ def test_a_host_added_later_gets_its_keys_and_the_others_are_not_touched(
     plan = read_ceremony(room.file).plan
     assert_whole(plan)
     after = contents(room.network, tokens=False)
-    assert {name for name in before if after[name] != before[name]} == {"root/sealed_pins.json"}
+    assert {name for name in before if after[name] != before[name]} == {
+        "root/sealed_pins.json",
+        "national/hsm/authority.jsonl",  # what an authority certified is on its record
+        "pref22/hsm/authority.jsonl",
+    }
     new = {name.split("/")[0] for name in after.keys() - before.keys()}
     assert new == {"root", "cs-221007", "cs-221007-register", "archive"}
     files = host_files(room.network, "archive")
@@ -175,6 +187,23 @@ def test_grants_and_users_that_changed_reach_a_host_that_is_there(room: Ceremony
     assert "        - custody.sock: mode 0600, users 4711\n" in said
     assert "        + custody.sock: seal: new_data_key, unwrap_data_key\n" in said
     assert "key made" not in said
+
+
+def test_custody_of_a_further_host_grants_what_the_file_says_after_its_next_start(
+    room: CeremonyRoom,
+) -> None:
+    here = ARCHIVE.replace("4711", str(os.getuid()))
+    room.write(more=here)
+    assert room.run("aoki", "chiba").exit_code == 0
+    with running_custody(host_files(room.network, "archive")) as custody:
+        assert len(custody.client.certificate_chain("tls-client")) == 2
+        with pytest.raises(JukiError) as refusal:
+            custody.client.new_data_key("seal")
+        assert refusal.value.reason is Reason.KEY_USE_NOT_PERMITTED
+        room.write(more=here.replace('"unwrap', '"new_data_key", "unwrap'))
+        assert room.run("aoki", "chiba").exit_code == 0
+        custody.start_again()
+        assert custody.client.new_data_key("seal").plaintext
 
 
 def test_a_key_added_to_a_host_is_made_beside_those_it_has(room: CeremonyRoom) -> None:

@@ -58,9 +58,17 @@ def custody(own_host: HostFiles, faults: Faults) -> Iterator[RunningCustody]:
         yield custody
 
 
+@pytest.fixture
+def patient(own_host: HostFiles, faults: Faults) -> Iterator[RunningCustody]:
+    """The same, whose callers wait for a replaced worker however slow the machine is."""
+    configure(own_host, f"patience_seconds = {PATIENT_SECONDS}")
+    with running_custody(own_host) as custody:
+        yield custody
+
+
 def refusal(files: HostFiles) -> JukiError | None:
     """Why custody does not sign; None where it does."""
-    with CustodyClient(files.socket(SERVER_SOCKET), PATIENT_SECONDS) as client:
+    with CustodyClient(files.socket(SERVER_SOCKET)) as client:
         try:
             client.sign(SIGNING, [DIGEST])
         except JukiError as error:
@@ -82,10 +90,10 @@ def signs(files: HostFiles) -> bool:
     return refusal(files) is None
 
 
-def give_workers(files: HostFiles, count: int) -> None:
-    """Have custody hold several sessions."""
+def configure(files: HostFiles, line: str) -> None:
+    """Add a line to the configuration of the token."""
     text = files.configuration.read_text()
-    files.configuration.write_text(text.replace("[token]", f"[token]\nworkers = {count}"))
+    files.configuration.write_text(text.replace("[token]", f"[token]\n{line}"))
 
 
 def await_waiting(files: HostFiles) -> subprocess.Popen[str]:
@@ -103,14 +111,15 @@ def await_waiting(files: HostFiles) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_killed_worker_is_replaced_and_its_callers_wait(custody: RunningCustody) -> None:
-    custody.client.sign(SIGNING, [DIGEST])
-    before = custody.worker
+def test_a_killed_worker_is_replaced_and_its_callers_wait(patient: RunningCustody) -> None:
+    patient.client.sign(SIGNING, [DIGEST])
+    before = patient.worker
     os.kill(before, signal.SIGKILL)
-    with CustodyClient(custody.files.socket(SERVER_SOCKET), PATIENT_SECONDS) as client:
+    with CustodyClient(patient.files.socket(SERVER_SOCKET), PATIENT_SECONDS) as client:
         assert len(client.sign(SIGNING, [DIGEST])) == 1
-    assert custody.worker != before
-    assert custody.process.poll() is None
+    assert patient.worker != before
+    assert patient.process.poll() is None
+    assert "the worker has ended" in log_file(patient.files.configuration).read_text()
 
 
 def test_a_killed_front_takes_its_worker_along(custody: RunningCustody) -> None:
@@ -140,6 +149,21 @@ def test_a_session_that_became_invalid_is_replaced_by_a_new_log_in(
     faults.lift()
     wait_until(lambda: signs(custody.files))
     assert faults.calls("C_Login") > logged_in
+
+
+@pytest.mark.parametrize("function", ["C_SignInit", "C_Sign"])
+def test_a_caller_does_not_notice_that_the_session_became_invalid(
+    patient: RunningCustody, faults: Faults, function: str
+) -> None:
+    with CustodyClient(patient.files.socket(SERVER_SOCKET), PATIENT_SECONDS) as client:
+        client.sign(SIGNING, [DIGEST])
+        # A third in a row would open the circuit.
+        for _ in range(2):
+            before = patient.worker
+            faults.fail_once(function, SESSION_HANDLE_INVALID)
+            assert len(client.sign(SIGNING, [DIGEST] * 100)) == 100
+            wait_until(lambda: faults.is_lifted)
+            wait_until(lambda: workers_of(patient.process.pid) not in ([before], []))  # noqa: B023
 
 
 def test_a_token_that_fails_in_general_is_out_of_service_until_it_works(
@@ -182,18 +206,18 @@ def test_a_worker_whose_module_hangs_is_replaced_and_callers_are_refused_meanwhi
 
 
 def test_a_call_under_way_when_the_module_hangs_once_is_answered_by_the_next_worker(
-    custody: RunningCustody, faults: Faults
+    patient: RunningCustody, faults: Faults
 ) -> None:
     answers: list[int] = []
 
     def ask() -> None:
-        with CustodyClient(custody.files.socket(SERVER_SOCKET), PATIENT_SECONDS) as client:
+        with CustodyClient(patient.files.socket(SERVER_SOCKET), PATIENT_SECONDS) as client:
             answers.append(len(client.sign(SIGNING, [DIGEST] * 100)))
 
     faults.hang("C_Sign", 3600)
     caller = threading.Thread(target=ask)
     caller.start()
-    wait_until(lambda: "the module hangs" in log_file(custody.files.configuration).read_text())
+    wait_until(lambda: "the module hangs" in log_file(patient.files.configuration).read_text())
     faults.lift()
     caller.join()
     assert answers == [100]
@@ -289,7 +313,7 @@ def test_a_token_exchanged_for_one_without_a_key_does_not_end_custody(
 def test_several_workers_share_the_callers_and_one_that_dies_is_not_missed(
     own_host: HostFiles, faults: Faults
 ) -> None:
-    give_workers(own_host, 3)
+    configure(own_host, "workers = 3")
     with running_custody(own_host) as custody:
         wait_until(lambda: faults.calls("C_Login") == 3)
         answered: list[int] = []
@@ -313,7 +337,7 @@ def test_several_workers_share_the_callers_and_one_that_dies_is_not_missed(
 def test_a_wrong_pin_is_tried_by_one_of_several_workers_only(
     own_host: HostFiles, faults: Faults
 ) -> None:
-    give_workers(own_host, 3)
+    configure(own_host, "workers = 3")
     pin = own_host.directory / "pin"
     right = pin.read_text()
     pin.write_text("0123456789abcdef")

@@ -27,12 +27,20 @@ from juki.custody.verify import fingerprint, verify_chain, verify_signature
 from juki.domain.change import ChangeReason
 from juki.domain.envelope import notification_digest
 from juki.domain.errors import Reason
+from juki.revocation.service import REVOCATION_SERVICE, RevocationServicer
+from juki.revocation.spreading import OwnList
 from juki.rpc.channel import ChannelSettings, open_channel
 from juki.rpc.errors import reason_of
 from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import IdentityKind
 from juki.rpc.server import JukiServer, ServerSettings
-from juki.v1 import codes_pb2_grpc, intake_pb2_grpc, register_pb2, register_pb2_grpc
+from juki.v1 import (
+    codes_pb2_grpc,
+    intake_pb2_grpc,
+    register_pb2,
+    register_pb2_grpc,
+    revocation_pb2_grpc,
+)
 from tests.custody_fixtures import REPOSITORY, TrustDomain, new_trust_domain, running_custody
 from tests.gateway_fixtures import MUNICIPALITY, register_event
 from tests.prefecture_fixture import (
@@ -43,6 +51,7 @@ from tests.prefecture_fixture import (
     IntakeServicer,
     TestSigner,
 )
+from tests.revocation_fixtures import own_lists
 
 GATEWAY_IDENTITY = f"spiffe://pref22.juki.example/cs/{MUNICIPALITY}"
 
@@ -149,6 +158,8 @@ def network(own_domain: TrustDomain, tmp_path: Path) -> Iterator[Network]:
             nation=_signer(custodies["national"], NATION),
         )
         registry = CollectorRegistry()
+        book = own_lists(custodies["pref22"], own_domain)
+        OwnList(custodies["national"], book).take()
         health = HealthMonitor({"always": lambda: None}, registry=registry)
         allowed = frozenset({IdentityKind.CS_GATEWAY})
         server = JukiServer(
@@ -157,8 +168,10 @@ def network(own_domain: TrustDomain, tmp_path: Path) -> Iterator[Network]:
             {
                 "juki.v1.NotificationIntakeService": allowed,
                 "juki.v1.CodeService": allowed,
+                REVOCATION_SERVICE: allowed,
             },
             health_servicer=health.servicer,
+            revocation=book,
             registry=registry,
         )
         intake_pb2_grpc.add_NotificationIntakeServiceServicer_to_server(
@@ -166,6 +179,9 @@ def network(own_domain: TrustDomain, tmp_path: Path) -> Iterator[Network]:
         )
         codes_pb2_grpc.add_CodeServiceServicer_to_server(
             CodeServicer(prefecture), server.grpc_server
+        )
+        revocation_pb2_grpc.add_RevocationServiceServicer_to_server(
+            RevocationServicer(book, lambda _: None), server.grpc_server
         )
         server.start()
         stack.callback(server.stop, 0)

@@ -24,9 +24,11 @@ from pkcs11 import Attribute, ObjectClass
 
 from hsm.certificates import chain_file, read_chain
 from hsm.host_files import host_files
+from hsm.plan import AUTHORITY_SOCKET
 from hsm.profiles import TLS_CLIENT_PROFILE
 from hsm.token import load_module
 from juki.audit.port import AuditRecord
+from juki.custody.client import CustodyClient
 from juki.custody.port import ISSUING_AUTHORITY, TLS_CLIENT
 from juki.demo.checks import NATIONAL_PENSION
 from juki.demo.gateway import Register
@@ -229,6 +231,24 @@ def test_a_server_that_was_killed_and_an_nginx_that_was_reloaded_answer_again(
         network.processes["national"].start()
         found = stub.Lookup(asked("back-again", number), timeout=30)
     assert found.result.outcome == lookup_pb2.LOOKUP_OUTCOME_FOUND
+
+
+def test_a_revoked_body_is_refused_through_nginx_too(network: LocalNetwork, number: str) -> None:
+    socket = host_files(network.plan.directory, "national").socket(AUTHORITY_SOCKET)
+    with CustodyClient(socket) as authority:
+        authority.revoke(ISSUING_AUTHORITY, GAIMU, [], "keyCompromise")
+
+    def reason(agency: str) -> Reason | None:
+        with network.channel(agency, "national") as channel:
+            stub = lookup_pb2_grpc.LookupServiceStub(channel)
+            try:
+                stub.Lookup(asked(f"{agency}-after-revocation", number), timeout=30)
+            except grpc.RpcError as error:
+                return details_of(error).reason
+        return None
+
+    wait_until(lambda: reason("agency-gaimu") is Reason.IDENTITY_REVOKED, 60)
+    assert reason("agency-nenkin") is None
 
 
 def workers(nginx: int) -> set[str]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from cs_gateway import places
+from cs_gateway.covered import open_outbox
 from cs_gateway.group import Written
 from cs_gateway.tables import OUTBOX
 from juki.domain.change import ChangeReason, RecordState, next_state
@@ -57,9 +57,7 @@ def stream(core: GatewayCore) -> list[notification_pb2.SignedNotification]:
     with core.store.read() as connection:
         rows = connection.execute(select(OUTBOX).order_by(OUTBOX.c.epoch, OUTBOX.c.sequence)).all()
     return [
-        notification_pb2.SignedNotification.FromString(
-            core.store.sealer.open(row.envelope, places.outbox_envelope(row.epoch, row.sequence))
-        )
+        notification_pb2.SignedNotification.FromString(open_outbox(row, core.store.sealer))
         for row in rows
     ]
 

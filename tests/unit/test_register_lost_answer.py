@@ -21,6 +21,7 @@ from juki.rpc.names import gateway_identity, prefecture_identity
 from juki.store.engine import migrate, open_engine
 from juki.v1 import intake_pb2
 from tests.memory_custody import MemoryCustody, MemoryNetwork
+from tests.revocation_fixtures import NothingRevoked
 from tests.stream import Stream, information
 
 _MUNICIPALITY = "221309"
@@ -42,7 +43,11 @@ class Prefecture22:
             engine=engine,
             sealer=sealer,
             custody=own,
-            signers=SignerDirectory(network.roots_der, lambda: datetime.datetime.now(datetime.UTC)),
+            signers=SignerDirectory(
+                network.roots_der,
+                lambda: datetime.datetime.now(datetime.UTC),
+                NothingRevoked(),
+            ),
             register=PersonRegister(sealer),
             disputes=DisputeBook(),
             issuer=prefecture_identity("22", plan.trust_domain),

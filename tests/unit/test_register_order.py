@@ -21,11 +21,14 @@ from sqlalchemy import delete, select
 from juki.domain.codes import ResidentRecordCode
 from juki.domain.residency import ResidencyStatus
 from juki.register import tables as t
+from juki.register.covered import REGISTER, REGISTER_SECTION
 from juki.register.disputes import DisputeBook
-from juki.register.held import claim_place
+from juki.register.held import held_claim
 from juki.register.persons import PersonRegister
 from juki.register.values import RecordChange
 from juki.store.engine import migrate, open_engine
+from juki.store.root import RegisterRoot
+from juki.store.verification import RootedDatabase, verify
 from juki.v1 import notification_pb2
 from national_server.codes_service import NationalCodeRegistry
 from tests.life_stories import MUNICIPALITIES, Life, R, Stock, Story, stories
@@ -59,12 +62,17 @@ class Registers:
         register = PersonRegister(self.sealer, NationalCodeRegistry() if nation else None)
         book = DisputeBook()
         with self.engine.begin() as connection:
-            for table in REGISTER_TABLES:
+            for table in (*REGISTER_TABLES, t.register_root):
                 connection.execute(delete(table))
+        root = RegisterRoot(self.sealer, t.register_root, REGISTER_SECTION)
         for moment, run in enumerate(runs):
             with self.engine.begin() as connection:
-                outcome = register.apply(connection, run, moment)
-                book.record(connection, run, outcome, moment)
+                changes = root.begin(connection)
+                outcome = register.apply(connection, run, moment, changes)
+                book.record(connection, run, outcome, moment, changes)
+                changes.write(connection)
+        database = RootedDatabase(self.engine, self.sealer, t.register_root, [REGISTER])
+        assert verify(database, None).findings == []
         return self._held()
 
     def _held(self) -> dict[str, Any]:
@@ -78,10 +86,7 @@ class Registers:
                 (names[row.ordinal], row.municipality): (
                     *(row.state, row.entered_on, row.entered_by, row.moved_from),
                     *(row.deleted_on, row.moved_to, row.epoch, row.sequence),
-                    self.sealer.open(
-                        row.information_sealed,
-                        claim_place(row.ordinal, row.municipality, row.epoch, row.sequence),
-                    ),
+                    held_claim(row, self.sealer).information,
                 )
                 for row in connection.execute(select(t.claim))
             }

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from juki.domain.change import ChangeReason, RecordState
 from juki.domain.errors import JukiError, Reason
+from juki.domain.residency import Claim
 from juki.register.held import claim_place
 from juki.register.streams import envelope_place
 from juki.store.sealing import BLIND_LENGTH, Sealer
@@ -14,7 +19,28 @@ from juki.store.sealing import BLIND_LENGTH, Sealer
 KEY = bytes(range(32))
 SEALER = Sealer(KEY)
 SECRET = "山田　花子".encode()
-HOME = claim_place(7, "221309", 1, 42)
+CLAIM = Claim(
+    "221309", RecordState.CURRENT, datetime.date(2026, 4, 1), ChangeReason.BIRTH, moved_from=""
+)
+
+
+def envelope(sequence: int) -> bytes:
+    return envelope_place(
+        "221309",
+        1,
+        sequence,
+        digest=bytes(32),
+        receipt_id=1,
+        received_at=1,
+        dispute_reason=None,
+    )
+
+
+def place_of(ordinal: int = 7, epoch: int = 1, sequence: int = 42, **changed: object) -> bytes:
+    return claim_place(ordinal, dataclasses.replace(CLAIM, **changed), epoch, sequence)  # type: ignore[arg-type]
+
+
+HOME = place_of()
 
 
 def is_tampering(sealer: Sealer, sealed: bytes, place: bytes) -> bool:
@@ -39,11 +65,12 @@ def test_the_same_value_is_never_sealed_the_same_twice() -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        claim_place(8, "221309", 1, 42),
-        claim_place(7, "221007", 1, 42),
-        claim_place(7, "221309", 2, 42),
-        claim_place(7, "221309", 1, 41),
-        envelope_place("221309", 1, 42),
+        place_of(ordinal=8),
+        place_of(municipality="221007"),
+        place_of(epoch=2),
+        place_of(sequence=41),
+        place_of(state=RecordState.DIED, deleted_on=datetime.date(2026, 4, 2)),
+        envelope(42),
         b"",
     ],
     ids=[
@@ -51,6 +78,7 @@ def test_the_same_value_is_never_sealed_the_same_twice() -> None:
         "another municipality",
         "another epoch",
         "an older version",
+        "another state",
         "another column",
         "none",
     ],
@@ -60,7 +88,7 @@ def test_a_value_moved_to_another_place_is_tampering(place: bytes) -> None:
 
 
 def test_values_swapped_between_two_rows_are_both_tampering() -> None:
-    places = [envelope_place("221309", 1, sequence) for sequence in (1, 2)]
+    places = [envelope(sequence) for sequence in (1, 2)]
     first, second = (SEALER.seal(SECRET, place) for place in places)
     assert is_tampering(SEALER, second, places[0])
     assert is_tampering(SEALER, first, places[1])
@@ -110,7 +138,7 @@ def test_a_blind_index_cannot_be_made_without_the_key() -> None:
 def test_the_places_of_a_register_never_meet() -> None:
     """No claim of one row may pass for that of another by the way its parts are written."""
     places = [
-        claim_place(ordinal, municipality, epoch, sequence)
+        place_of(ordinal, epoch, sequence, municipality=municipality)
         for ordinal in (1, 11, 111)
         for municipality in ("221309", "221007")
         for epoch in (1, 11)

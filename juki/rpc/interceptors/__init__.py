@@ -19,14 +19,18 @@ from juki.rpc.interceptors.errors import ErrorInterceptor
 from juki.rpc.interceptors.identity import AllowList, IdentityInterceptor
 from juki.rpc.interceptors.message import MessageInterceptor
 from juki.rpc.interceptors.metrics import MetricsInterceptor
+from juki.rpc.interceptors.open_calls import OpenCalls
 from juki.rpc.interceptors.wrapping import WrappingInterceptor
+from juki.rpc.revocation_check import RevocationCheck
 
-__all__ = ["AllowList", "interceptor_chain"]
+__all__ = ["AllowList", "OpenCalls", "interceptor_chain"]
 
 
 def interceptor_chain(
     allow_list: AllowList,
     *,
+    revocation: RevocationCheck,
+    open_calls: OpenCalls,
     registry: CollectorRegistry,
     maximum_message_bytes: int,
     raw: AbstractSet[str] = frozenset(),
@@ -39,6 +43,6 @@ def interceptor_chain(
     return (
         MetricsInterceptor(registry),
         ErrorInterceptor(),
-        IdentityInterceptor(allow_list, trust_domain),
+        IdentityInterceptor(allow_list, revocation, open_calls, trust_domain),
         MessageInterceptor(maximum_message_bytes, raw),
     )

@@ -28,12 +28,13 @@ from juki.rpc.channel import ChannelSettings, open_channel
 from juki.rpc.health import HealthMonitor
 from juki.rpc.identity import IdentityKind
 from juki.rpc.server import JukiServer, ServerSettings
+from tests.revocation_fixtures import NothingRevoked
 
 SERVER_NAME = "national.juki.example"
 PREFECTURE = "spiffe://pref22.juki.example/server"
 USUAL_SETTINGS: dict[str, Any] = {
     "address": "127.0.0.1:0",
-    "worker_threads": 4,
+    "worker_threads": 8,
     "maximum_message_bytes": 64 * 1024,
 }
 
@@ -240,6 +241,7 @@ def start(contract: tuple[ModuleType, ModuleType]) -> Iterator[Callable[..., Har
                     }
                 },
                 health_servicer=monitor.servicer,
+                revocation=NothingRevoked(),
                 registry=registry,
                 reflected_services=("juki.test.v1.ProbeService",),
             )

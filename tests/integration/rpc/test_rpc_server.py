@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -20,7 +20,7 @@ from juki.rpc.channel import ChannelSettings, open_channel
 from juki.rpc.errors import reason_of
 from juki.rpc.health import HealthMonitor, HealthReportServicer
 from juki.rpc.identity import IdentityKind
-from juki.rpc.interceptors import interceptor_chain
+from juki.rpc.interceptors import OpenCalls, interceptor_chain
 from juki.rpc.interceptors.errors import ErrorInterceptor
 from juki.rpc.interceptors.identity import IdentityInterceptor
 from juki.rpc.interceptors.message import MessageInterceptor
@@ -28,6 +28,7 @@ from juki.rpc.interceptors.metrics import MetricsInterceptor
 from juki.rpc.metrics_http import serve_metrics
 from juki.rpc.server import JukiServer, ServerSettings
 from juki.v1 import health_pb2 as report_pb2
+from tests.revocation_fixtures import NothingRevoked
 
 PREFECTURE = "spiffe://pref22.juki.example/server"
 
@@ -36,7 +37,11 @@ def test_the_chain_counts_then_maps_then_identifies_then_parses() -> None:
     """Metrics outermost so that refusals are counted; errors next so that every refusal further
     in becomes a status; identity before message so that no stranger's bytes are parsed."""
     chain = interceptor_chain(
-        {"a.B": {IdentityKind.AGENCY}}, registry=CollectorRegistry(), maximum_message_bytes=1
+        {"a.B": {IdentityKind.AGENCY}},
+        revocation=NothingRevoked(),
+        open_calls=OpenCalls(NothingRevoked(), CollectorRegistry()),
+        registry=CollectorRegistry(),
+        maximum_message_bytes=1,
     )
     assert [type(link) for link in chain] == [
         MetricsInterceptor,
@@ -55,6 +60,7 @@ def test_a_server_without_an_allow_list_refuses_to_be_built() -> None:
             health_servicer=HealthMonitor(
                 {"a": lambda: None}, registry=CollectorRegistry()
             ).servicer,
+            revocation=NothingRevoked(),
             registry=CollectorRegistry(),
         )
     assert caught.value.reason is Reason.CONFIGURATION_INVALID
@@ -175,6 +181,37 @@ def test_a_stopping_server_lets_running_calls_finish(harness: Any) -> None:
     assert call.result(timeout=10).word == "work"
     stopper.join(10)
     assert not stopper.is_alive()
+
+
+def test_streams_that_never_end_leave_threads_for_everybody_else(harness: Any) -> None:
+    """Of eight threads six may be held by streams, and two by one caller's."""
+    end = threading.Event()
+    stubs = [harness.stub(f"spiffe://pref{number}.juki.example/server") for number in range(21, 25)]
+
+    def refused(stub: Any) -> Reason | None:
+        with pytest.raises(grpc.RpcError) as caught:
+            next(stub.Exchange(iter([harness.request("no")])))
+        return reason_of(caught.value)
+
+    calls = []
+    try:
+        for stub in stubs[:3]:
+            for _ in range(2):
+                calls.append(stub.Exchange(_first_then_silence(harness, end)))
+                assert next(calls[-1]).word == "begin"
+            assert refused(stub) is Reason.OVERLOADED
+        assert refused(stubs[3]) is Reason.OVERLOADED
+        assert stubs[3].One(harness.request("still")).word == "still"
+    finally:
+        end.set()
+    for call in calls:
+        assert list(call) == []
+    assert next(stubs[3].Exchange(iter([harness.request("again")]))).word == "again"
+
+
+def _first_then_silence(harness: Any, end: threading.Event) -> Iterator[Any]:
+    yield harness.request("begin")
+    end.wait(20)
 
 
 def test_a_channel_tries_again_while_the_peer_is_unavailable(harness: Any) -> None:

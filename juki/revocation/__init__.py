@@ -1,0 +1,1 @@
+"""Certificate revocation lists: verified, kept, passed on, and asked before anyone is served."""
