@@ -43,8 +43,7 @@ def measure_nginx_handshakes(
     ports = {TOKEN: free_port(), MEMORY: free_port()}
     files = write_nginx_files(
         directory,
-        server,
-        module=plan.module,
+        server.name,
         listen=f"127.0.0.1:{ports[TOKEN]}",
         socket=directory / "nobody.sock",
     )

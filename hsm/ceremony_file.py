@@ -282,7 +282,8 @@ def _faults(read: CeremonyFile, plan: ProvisioningPlan) -> Iterator[str]:
         for name in hosts
         if not re.fullmatch(_HOST_NAME, name)
     )
-    identities = Counter(host.identity for host in plan.hosts())
+    # An nginx bears the identity of the server it stands before.
+    identities = Counter(host.identity for host in plan.hosts() if not host.ends_tls)
     yield from (f"two hosts are {one}" for one, count in identities.items() if count > 1)
     for section in read.further_hosts:
         yield from _misfits(section, hosts)

@@ -20,7 +20,7 @@ from hsm.provision import provision
 from juki.config import Configuration, load_config
 from juki.custody.client import CustodyClient
 from juki.custody.port import ISSUING_AUTHORITY
-from juki.domain.errors import JukiError, Reason
+from juki.domain.errors import JukiError
 
 app = typer.Typer(help="Custody of keys: tokens, keys, certificates.", no_args_is_help=True)
 app.add_typer(hsm.ceremony_cli.app, name="ceremony")
@@ -96,38 +96,25 @@ def init(
 
 @app.command()
 def nginx(
-    directory: Annotated[Path, typer.Option(help="The directory of `juki hsm init`.")],
-    plan: Annotated[Path, typer.Option(help="TOML file of the plan.", dir_okay=False)],
+    directory: Annotated[Path, typer.Option(help="The directory of the plan or ceremony.")],
     server: Annotated[str, typer.Option(help="Host before whose server nginx stands.")],
     socket: Annotated[Path, typer.Option(help="The server's unix socket, as in its [tls].")],
-    *,
     listen: Annotated[str, typer.Option(help="Address and port for callers.")] = "0.0.0.0:8443",
     user: Annotated[str, typer.Option(help="User of nginx's workers.")] = "www-data",
 ) -> None:
     """Write the configuration of the nginx that ends TLS before a server, and say how to run it.
 
-    The plan names the server in `nginx_before`; its key is in a token of its own.
+    The plan or ceremony file names the server in `nginx_before`: its key is in a token of its own.
 
     \b
     Example:
-      juki hsm nginx --plan network.toml --directory /var/lib/juki --server national \\
+      juki hsm nginx --directory /var/lib/juki --server national \\
         --socket /run/juki-national/server.sock
     """
-    console = Console()
     try:
-        hosts = {host.name: host for host in _read(plan, directory).hosts()}
-        if server not in hosts:
-            raise JukiError(Reason.CONFIGURATION_INVALID, f"the plan has no host {server!r}")
-        files = write_nginx_files(
-            directory,
-            hosts[server],
-            module=_read(plan, directory).module,
-            listen=listen,
-            socket=socket,
-            user=user,
-        )
+        files = write_nginx_files(directory, server, listen=listen, socket=socket, user=user)
     except JukiError as error:
-        console.print(f"[bold red]{error.message}[/]")
+        Console().print(f"[bold red]{error.message}[/]")
         raise typer.Exit(1) from None
     typer.echo(
         " ".join([*(f"{key}={value}" for key, value in files.environment.items()), ""])

@@ -222,10 +222,15 @@ def agency_host(trust_domain: str, name: str) -> Host:
     return Host(f"agency-{name}", f"spiffe://agency.{trust_domain}/{name}", issuer="national")
 
 
+def nginx_name(server: str) -> str:
+    """Name of the nginx before a host's server: of its directory and its token."""
+    return f"{server}-nginx"
+
+
 def nginx_host(server: Host) -> Host:
     """The nginx before a host's server: the same names, a token that holds one key."""
     return Host(
-        name=f"{server.name}-nginx",
+        name=nginx_name(server.name),
         identity=server.identity,
         issuer=server.issuer,
         dns=server.dns,

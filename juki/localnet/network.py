@@ -163,12 +163,10 @@ class LocalNetwork:
         )
 
     def _define_nginx(self, host: str) -> None:
-        hosts = {one.name: one for one in self.plan.provisioning.hosts()}
         self.plan.server_socket(host).parent.mkdir(mode=0o700, exist_ok=True)
         files = write_nginx_files(
             self.plan.directory,
-            hosts[host],
-            module=self.plan.provisioning.module,
+            host,
             listen=f"127.0.0.1:{self.ports[host]}",
             socket=self.plan.server_socket(host),
         )
