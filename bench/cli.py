@@ -154,14 +154,16 @@ def _custody_tables(figures: CustodyFigures) -> tuple[Table, Table]:
         "through custody",
         "bare python-pkcs11",
         "ratio",
+        "processor",
         title=f"{CLIENTS} client processes, one custody process; bare: one process, one loop",
     )
     for batch in BATCHES:
         signatures.add_row(
-            f"{batch} digest{'s' if batch > 1 else ''} a call",
+            f"{batch} a call",
             f"{median(figures.per_second[batch]):,.0f}",
             f"{bare:,.0f}",
             f"{figures.ratio(batch):.2f}",
+            f"{figures.processor_ratio(batch):.2f}",
         )
     handshakes = Table(
         "a new connection, median",

@@ -10,6 +10,7 @@ alternate; medians count.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -44,6 +45,10 @@ class CustodyFigures:
     bare_per_second: list[float] = field(default_factory=list)
     per_second: dict[int, list[float]] = field(default_factory=dict)
     """Signatures a second of all clients together, by digests a call."""
+    bare_microseconds: list[float] = field(default_factory=list)
+    """Processor time of the bare loop for a signature."""
+    microseconds: dict[int, list[float]] = field(default_factory=dict)
+    """Processor time of custody's processes for a signature, by digests a call."""
     handshakes: HandshakeTimes = field(default_factory=lambda: HandshakeTimes({}))
     nginx: HandshakeTimes = field(default_factory=lambda: HandshakeTimes({}))
     """Empty where nginx is not installed."""
@@ -52,6 +57,13 @@ class CustodyFigures:
         """Through custody to the bare loop: the median of the rounds' own ratios."""
         pairs = zip(self.per_second[batch], self.bare_per_second, strict=True)
         return median(ours / bare for ours, bare in pairs)
+
+    def processor_ratio(self, batch: int) -> float:
+        """The bare loop's processor time for a signature to custody's.
+
+        What `ratio` comes to where nothing else wants the processor: others' load moves it little.
+        """
+        return median(self.bare_microseconds) / median(self.microseconds[batch])
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -63,6 +75,13 @@ class CustodyFigures:
                 str(batch): round(median(rates)) for batch, rates in self.per_second.items()
             },
             "ratio_to_bare": {str(batch): round(self.ratio(batch), 3) for batch in BATCHES},
+            "bare_microseconds_a_signature": round(median(self.bare_microseconds), 1),
+            "custody_microseconds_a_signature": {
+                str(batch): round(median(spent), 1) for batch, spent in self.microseconds.items()
+            },
+            "processor_ratio_to_bare": {
+                str(batch): round(self.processor_ratio(batch), 3) for batch in BATCHES
+            },
             "grpcio_client_handshake": self.handshakes.as_dict(),
             "nginx_server_handshake": self.nginx.as_dict() if self.nginx.seconds else None,
             "machine": self.machine.as_dict(),
@@ -87,10 +106,14 @@ def measure_custody(
         progress("keys and certificates are made in the tokens")
         plan = ProvisioningPlan(directory, (), (_AGENCY,), nginx_before=("national",))
         provision(plan)
-        for host in ("national", f"agency-{_AGENCY}"):
-            configuration = host_files(directory, host).configuration
-            _start(stack, directory, host, "hsm", configuration)
-        _measure_signatures(figures, plan, rounds, seconds, progress)
+        custody = {
+            host: _start(stack, directory, host, "hsm", host_files(directory, host).configuration)
+            for host in ("national", f"agency-{_AGENCY}")
+        }
+        processes = [custody["national"].pid, *_children(custody["national"].pid)]
+        _measure_signatures(
+            figures, plan, processes, rounds=rounds, seconds=seconds, progress=progress
+        )
         progress("handshakes, key in the token and key in memory in turns")
         figures.handshakes.seconds.update(_handshakes(stack, directory, handshakes).seconds)
         if NGINX is not None:
@@ -102,13 +125,16 @@ def measure_custody(
 def _measure_signatures(
     figures: CustodyFigures,
     plan: ProvisioningPlan,
+    custody: list[int],
+    *,
     rounds: int,
     seconds: float,
     progress: Callable[[str], None],
 ) -> None:
     files = host_files(plan.directory, "national")
     token = files.token(plan.module, "national")
-    figures.per_second.update({batch: [] for batch in BATCHES})
+    for batch in BATCHES:
+        figures.per_second[batch], figures.microseconds[batch] = [], []
     with ExitStack() as workers:
         clients = [
             workers.enter_context(
@@ -127,17 +153,40 @@ def _measure_signatures(
         )
         for number in range(1, rounds + 1):
             progress(f"round {number} of {rounds}: the bare loop")
-            figures.bare_per_second.append(_rate([bare], 256, seconds))
+            rate, spent = _rate([bare], 256, seconds, [bare.pid])
+            figures.bare_per_second.append(rate)
+            figures.bare_microseconds.append(spent)
             for batch in BATCHES:
                 progress(f"round {number} of {rounds}: {CLIENTS} clients, {batch} digests a call")
-                figures.per_second[batch].append(_rate(clients, batch, seconds))
+                rate, spent = _rate(clients, batch, seconds, custody)
+                figures.per_second[batch].append(rate)
+                figures.microseconds[batch].append(spent)
 
 
-def _rate(workers: list[OrderedWorker], batch: int, seconds: float) -> float:
-    """Signatures a second of all workers together, who begin together."""
+def _rate(
+    workers: list[OrderedWorker], batch: int, seconds: float, signers: list[int]
+) -> tuple[float, float]:
+    """Signatures a second of all workers together, who begin together; and the processor time of
+    the processes that sign, in microseconds a signature."""
+    before = sum(map(_processor_seconds, signers))
     for worker in workers:
         worker.order(batch=batch, seconds=seconds)
-    return sum(float(worker.answer()["per_second"]) for worker in workers)
+    answers = [worker.answer() for worker in workers]
+    spent = sum(map(_processor_seconds, signers)) - before
+    signatures = sum(int(answer["signatures"]) for answer in answers)
+    return sum(float(answer["per_second"]) for answer in answers), 1e6 * spent / signatures
+
+
+def _processor_seconds(pid: int) -> float:
+    """What a process has had of the processor so far (proc(5), utime and stime)."""
+    text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    fields = text.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
+    return [int(child) for child in text.split()]
 
 
 def _handshakes(stack: ExitStack, directory: Path, handshakes: int) -> HandshakeTimes:

@@ -18,6 +18,7 @@ class OrderedWorker:
 
     def __init__(self, child: subprocess.Popen[str]) -> None:
         self._child = child
+        self.pid = child.pid
 
     def order(self, **order: Any) -> None:
         """Send an order without waiting."""

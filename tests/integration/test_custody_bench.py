@@ -27,6 +27,7 @@ def test_the_bench_measures_custody_and_its_peers_in_one_run(
     assert figures["bare_signatures_per_second"] > 0
     assert set(figures["ratio_to_bare"]) == {str(batch) for batch in BATCHES}
     assert all(ratio > 0 for ratio in figures["ratio_to_bare"].values())
+    assert all(ratio > 0 for ratio in figures["processor_ratio_to_bare"].values())
     handshake = figures["grpcio_client_handshake"]
     assert handshake["handshakes"] == 5
     assert set(handshake["ratio_of_token"]) == {"called back", "memory"}
