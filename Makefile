@@ -3,6 +3,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+TEST_PACKAGES := softhsm2 opensc postgresql-15 gcc libc6-dev nginx libengine-pkcs11-openssl
 
 .PHONY: help env system-packages demo test test-all lint proto proto-check bench format clean
 
@@ -22,11 +23,11 @@ demo: system-packages env ## the whole network as real processes: a birth, a mov
 	$(PY) -m juki demo $(DEMO)
 
 test: env ## all tests but the slow ones (under 15 minutes)
-	@deploy/install-system-packages softhsm2 opensc postgresql-15 gcc libc6-dev
+	@deploy/install-system-packages $(TEST_PACKAGES)
 	$(PY) -m pytest -m "not slow" $(TESTS)
 
 test-all: env ## all tests, with hundreds of seeded kills
-	@deploy/install-system-packages softhsm2 opensc postgresql-15 gcc libc6-dev
+	@deploy/install-system-packages $(TEST_PACKAGES)
 	$(PY) -m pytest $(TESTS)
 
 lint: env ## ruff, mypy strict, buf lint, generated code fresh, contracts not broken
@@ -40,9 +41,11 @@ lint: env ## ruff, mypy strict, buf lint, generated code fresh, contracts not br
 proto: env ## generate juki/v1 from proto/
 	$(PY) -m juki.devtools.generate_protos
 
-bench: env ## the figures: intake and lookup, with their peers
+bench: env ## the figures: intake, lookup and custody, with their peers
 	$(PY) -m juki bench intake
 	$(PY) -m juki bench lookup
+	@deploy/install-system-packages softhsm2 nginx libengine-pkcs11-openssl
+	$(PY) -m juki bench custody
 
 format: env ## format code and contracts
 	$(VENV)/bin/ruff format .

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from statistics import median
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench.custody import BATCHES, CLIENTS, CustodyFigures, measure_custody
+from bench.handshakes import CALLED_BACK, MEMORY, TOKEN
 from bench.intake import IntakeFigures, IntakeLoad, measure_intake
 from bench.lookup import LookupFigures, measure_lookups
 from bench.lookup_client import BATCH
@@ -120,6 +123,74 @@ def numbers(
         typer.echo(json.dumps(figures.as_dict(), ensure_ascii=False))
     else:
         Console().print(_number_table(figures))
+
+
+@app.command()
+def custody(
+    rounds: Annotated[int, typer.Option(help="Rounds; the median counts.", min=1)] = 5,
+    seconds: Annotated[float, typer.Option(help="Length of each measurement.", min=0.1)] = 2.0,
+    handshakes: Annotated[int, typer.Option(help="Handshakes of each kind.", min=5)] = 200,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Signatures through custody against a bare loop; TLS keys in the token against in memory.
+
+    Examples:
+
+        juki bench custody
+
+        juki bench custody --rounds 9 --json
+    """
+    console = Console(stderr=True)
+    try:
+        with console.status("starting") as status:
+            figures = measure_custody(
+                rounds=rounds, seconds=seconds, handshakes=handshakes, progress=status.update
+            )
+    except JukiError as error:
+        typer.echo(f"{error.reason}: {error.message}", err=True)
+        raise typer.Exit(2) from None
+    if as_json:
+        typer.echo(json.dumps(figures.as_dict(), ensure_ascii=False))
+    else:
+        for table in _custody_tables(figures):
+            Console().print(table)
+
+
+def _custody_tables(figures: CustodyFigures) -> tuple[Table, Table]:
+    bare = median(figures.bare_per_second)
+    signatures = Table(
+        "signatures a second",
+        "through custody",
+        "bare python-pkcs11",
+        "ratio",
+        "processor",
+        title=f"{CLIENTS} client processes, one custody process; bare: one process, one loop",
+    )
+    for batch in BATCHES:
+        signatures.add_row(
+            f"{batch} a call",
+            f"{median(figures.per_second[batch]):,.0f}",
+            f"{bare:,.0f}",
+            f"{figures.ratio(batch):.2f}",
+            f"{figures.processor_ratio(batch):.2f}",
+        )
+    handshakes = Table(
+        "a new connection, median",
+        "figure",
+        "token's to this",
+        caption=f"{figures.machine}. Full TLS 1.3 handshakes with client certificates.",
+    )
+    for name, kind, times in (
+        ("grpcio client, key in the token; first answer", TOKEN, figures.handshakes),
+        ("key in memory, signs when called back", CALLED_BACK, figures.handshakes),
+        ("key in memory, grpcio signs", MEMORY, figures.handshakes),
+        ("nginx, key in the token; handshake", TOKEN, figures.nginx),
+        ("nginx, key in a file", MEMORY, figures.nginx),
+    ):
+        if times.seconds:
+            spent, ratio = times.milliseconds(kind), times.ratio(kind)
+            handshakes.add_row(name, f"{spent:.2f} ms", f"{ratio:.2f}")
+    return signatures, handshakes
 
 
 def _number_table(figures: NumberFigures) -> Table:

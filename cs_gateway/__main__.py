@@ -25,7 +25,6 @@ from cs_gateway.tables import DATA_KEY, REGISTER_ROOT
 from cs_gateway.upstream import PrefectureClient
 from juki.custody.client import CustodyClient
 from juki.custody.roots import Roots, load_roots
-from juki.custody.tls import server_credentials
 from juki.domain.codes import LocalGovernmentCode
 from juki.process import run_server
 from juki.register.keeping import checkpoint_signing
@@ -36,6 +35,7 @@ from juki.rpc.health import HealthMonitor
 from juki.rpc.names import prefecture_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
+from juki.rpc.tls_ending import listening
 from juki.store.engine import migrate, now_microseconds, open_engine
 from juki.store.keeping import keep_register
 from juki.store.rewrapping import start_rewrapping
@@ -134,7 +134,7 @@ def serve(config: GatewayConfiguration, stack: ExitStack) -> dict[str, object]:
             raw=RAW_METHODS,
             trust_domain=config.trust_domain,
         ),
-        server_credentials(parts.custody, parts.roots),
+        listening(config.tls, parts.custody, parts.roots),
         {SERVICE: ALLOWED_CALLERS, HEALTH_REPORT_SERVICE: EVERY_KIND},
         health_servicer=monitor.servicer,
         revocation=revocation.book,

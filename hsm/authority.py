@@ -98,7 +98,7 @@ class Authority:
             .public_key(public_key)
             .not_valid_before(begin)
             .add_extension(x509.BasicConstraints(is_authority, profile.path_length), critical=True)
-            .add_extension(_key_usage(is_authority=is_authority), critical=True)
+            .add_extension(_key_usage(profile), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         )
         if profile.extended_key_usage is not None:
@@ -130,9 +130,9 @@ def names_for(profile: Profile, requested: Names) -> Names:
     """The names to certify under a profile; raises INVALID_FIELD where the request misfits.
 
     Every certificate on request bears exactly one identity. A client's or signer's has no DNS
-    name; a server issuer's request names the server, which becomes its constraints.
+    name; a server's has; a server issuer's request names the server, which becomes its constraints.
     """
-    if len(requested.uris) != 1 or bool(requested.dns) != profile.constrains_names:
+    if len(requested.uris) != 1 or bool(requested.dns) != profile.takes_dns:
         raise JukiError(Reason.INVALID_FIELD, "the request's names do not fit the profile")
     host = urlsplit(requested.uris[0]).hostname
     if not host:
@@ -209,13 +209,14 @@ def _add_names(
     return builder.add_extension(x509.SubjectAlternativeName(general), critical=False)
 
 
-def _key_usage(*, is_authority: bool) -> x509.KeyUsage:
+def _key_usage(profile: Profile) -> x509.KeyUsage:
+    is_authority = profile.path_length is not None
     return x509.KeyUsage(
-        digital_signature=not is_authority,
+        digital_signature=not is_authority and not profile.agrees_on_keys,
         content_commitment=False,
         key_encipherment=False,
         data_encipherment=False,
-        key_agreement=False,
+        key_agreement=profile.agrees_on_keys,
         key_cert_sign=is_authority,
         crl_sign=is_authority,
         encipher_only=False,

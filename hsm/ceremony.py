@@ -49,12 +49,12 @@ from hsm.host_files import (
     root_file,
 )
 from hsm.key_classes import certified_labels, profile_of
-from hsm.plan import AES256, HMAC_SHA256, P256, Host, ProvisioningPlan
+from hsm.plan import AES256, HMAC_SHA256, P256, P256_AGREEMENT, Host, ProvisioningPlan
 from hsm.profiles import CERTIFIABLE
 from hsm.root_pins import settle_root_pins
 from hsm.sealed_pins import OfficersTable, SealedPins, open_sealed_pins
 from hsm.token import Token, open_token
-from hsm.token_making import make_softhsm_token, write_secret
+from hsm.token_making import PIN_BYTES, make_softhsm_token, write_secret
 from hsm.transcript import Transcript, has_transcripts
 from hsm.transcript_text import Fact
 from juki.custody.naming import token_label
@@ -69,7 +69,7 @@ class Ceremony:
     plan: ProvisioningPlan
     table: OfficersTable
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    random_pin: Callable[[], str] = lambda: secrets.token_hex(16)
+    random_pin: Callable[[], str] = lambda: secrets.token_hex(PIN_BYTES)
     file_digest: str = ""
     """SHA-256 (hex) of the ceremony file, for the transcript."""
 
@@ -201,7 +201,7 @@ class Steps:
             with self._new_token(host.name) as token:
                 self._make_missing_keys(host, token)
             files.certificates.mkdir()
-        wanted = wanted_configuration(self._plan, host)
+        wanted = wanted_configuration(self._plan, host, None if present else self._serial(host))
         if present == wanted:
             return
         if present:
@@ -327,18 +327,23 @@ class Steps:
         with open_token(location, writable=True, pin=pin) as token:
             yield token
 
+    def _serial(self, host: Host) -> str:
+        with self._open(host.name) as token:
+            return token.serial
+
     def _make_missing_keys(self, host: Host, token: Token) -> None:
         """Those keys of a host that its token does not hold yet."""
         make = {
             AES256: token.generate_wrapping_key,
             HMAC_SHA256: token.generate_mac_key,
             P256: token.generate_signing_key,
+            P256_AGREEMENT: token.generate_agreement_key,
         }
         for label, kind in keys_of(host):
             if token.has_key(self._label(host.name, label)):
                 continue
             make[kind](label)
-            public_key = token.public_key(label) if kind == P256 else None
+            public_key = token.public_key(label) if kind in (P256, P256_AGREEMENT) else None
             if public_key is not None:
                 self._public_keys[host.name, label] = public_key
             self._say_key(host.name, label, kind, public_key)

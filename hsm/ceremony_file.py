@@ -25,6 +25,7 @@ from hsm.plan import (
     DEFAULT_MODULE,
     HMAC_SHA256,
     P256,
+    P256_AGREEMENT,
     Grants,
     Host,
     Prefecture,
@@ -32,7 +33,13 @@ from hsm.plan import (
 )
 from hsm.sealed_pins import OfficersTable
 from juki.config import Configuration, load_config
-from juki.custody.port import INDIVIDUAL_NUMBER, ISSUING_AUTHORITY, SERVER_ISSUER, WRAPPING
+from juki.custody.port import (
+    EXCHANGE,
+    INDIVIDUAL_NUMBER,
+    ISSUING_AUTHORITY,
+    SERVER_ISSUER,
+    WRAPPING,
+)
 from juki.domain.codes import LocalGovernmentCode
 from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.domain.municipalities import municipality_directory
@@ -43,7 +50,7 @@ _LABEL = r"^[a-z0-9]([a-z0-9.-]{0,30}[a-z0-9])?$"
 _DOMAIN = r"^[a-z0-9-]+(\.[a-z0-9-]+)*$"
 _SOCKET = r"^[a-z0-9-]+\.sock$"
 _LONGEST_DAYS = 36_500
-_KINDS = {WRAPPING: AES256, INDIVIDUAL_NUMBER: HMAC_SHA256}
+_KINDS = {WRAPPING: AES256, INDIVIDUAL_NUMBER: HMAC_SHA256, EXCHANGE: P256_AGREEMENT}
 
 
 class OfficersSection(Configuration):
@@ -81,7 +88,7 @@ class KeySection(Configuration):
     """A key of a host that fits no template."""
 
     label: str = Field(pattern=_LABEL)
-    kind: Literal["P-256", "AES-256", "HMAC-SHA256"] | None = None
+    kind: Literal["P-256", "P-256 agreement", "AES-256", "HMAC-SHA256"] | None = None
     """Not needed for a label that the templates know."""
 
 
@@ -126,6 +133,8 @@ class CeremonyFile(Configuration):
     prefectures: tuple[PrefectureSection, ...] = ()
     callers: tuple[CallersSection, ...] = ()
     further_hosts: tuple[HostSection, ...] = ()
+    nginx_before: tuple[str, ...] = ()
+    """Hosts before whose servers nginx ends TLS, with its key in a token of its own."""
     validity_days: dict[str, int] = Field(default_factory=dict)
     """By class of keys."""
 
@@ -213,6 +222,7 @@ def _plan(read: CeremonyFile, folder: Path) -> ProvisioningPlan:
         allowed_uids=read.allowed_uids,
         socket_uids=uids,
         further_hosts=further,
+        nginx_before=read.nginx_before,
         lifetime_days=read.validity_days,
     )
 
@@ -272,7 +282,8 @@ def _faults(read: CeremonyFile, plan: ProvisioningPlan) -> Iterator[str]:
         for name in hosts
         if not re.fullmatch(_HOST_NAME, name)
     )
-    identities = Counter(host.identity for host in plan.hosts())
+    # An nginx bears the identity of the server it stands before.
+    identities = Counter(host.identity for host in plan.hosts() if not host.ends_tls)
     yield from (f"two hosts are {one}" for one, count in identities.items() if count > 1)
     for section in read.further_hosts:
         yield from _misfits(section, hosts)

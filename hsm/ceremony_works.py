@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from hsm.configuration_writing import changes, custody_toml
 from hsm.generations import current_label
 from hsm.host_files import ROOT_HOST, ROOT_LABEL, ceremony_files, host_files, root_file
 from hsm.key_classes import certified_labels, profile_of
-from hsm.plan import AES256, HMAC_SHA256, P256, Host, ProvisioningPlan
+from hsm.plan import AES256, HMAC_SHA256, P256, P256_AGREEMENT, Host, ProvisioningPlan
 from hsm.transcript import is_unfinished
 from juki.custody.port import ISSUING_AUTHORITY
 
@@ -66,14 +67,23 @@ def keys_of(host: Host) -> list[tuple[str, str]]:
         *((label, AES256) for label in host.wrapping_labels()),
         *((label, HMAC_SHA256) for label in host.mac_labels()),
         *((label, P256) for label in host.signing_labels()),
+        *((label, P256_AGREEMENT) for label in host.agreement_labels()),
     ]
 
 
-def wanted_configuration(plan: ProvisioningPlan, host: Host) -> str:
-    """What the plan wants custody's configuration to be."""
+def wanted_configuration(
+    plan: ProvisioningPlan, host: Host, token_serial: str | None = None
+) -> str:
+    """What the plan wants custody's configuration to be.
+
+    The serial number of a host's token is known to whoever has just made it; one that a
+    configuration names stays.
+    """
+    serial = token_serial or _serial_in(present_configuration(plan, host))
     directory = host_files(plan.directory, host.name).directory
     owner = directory.stat().st_uid if directory.exists() else os.getuid()
-    return custody_toml(host, plan.module, plan.allowed_uids or (owner,), plan.uids_of(host))
+    uids = plan.allowed_uids or (owner,)
+    return custody_toml(host, plan.module, uids, plan.uids_of(host), serial)
 
 
 def present_configuration(plan: ProvisioningPlan, host: Host) -> str:
@@ -82,12 +92,20 @@ def present_configuration(plan: ProvisioningPlan, host: Host) -> str:
     return file.read_text("utf-8", errors="replace") if file.exists() else ""
 
 
+def _serial_in(configuration: str) -> str | None:
+    try:
+        serial = tomllib.loads(configuration)["token"]["serial"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return serial if isinstance(serial, str) else None
+
+
 def wanted_names(plan: ProvisioningPlan, host: Host, label: str) -> Names:
     """The names in a key's certificate, or the constraints of an authority's."""
     if label == ISSUING_AUTHORITY:
         return host.issuing_names or Names()
     profile = profile_of(plan, label)
-    return names_for(profile, Names((host.identity,), host.dns if profile.constrains_names else ()))
+    return names_for(profile, Names((host.identity,), host.dns if profile.takes_dns else ()))
 
 
 def certificate_is_due(plan: ProvisioningPlan, host: Host, label: str, now: datetime) -> bool:

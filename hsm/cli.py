@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from rich.table import Table
 import hsm.ceremony_cli
 import hsm.rotation_cli
 from hsm.certificates import read_chain
+from hsm.nginx_files import write_nginx_files
 from hsm.plan_file import read_plan
 from hsm.provision import provision
 from juki.custody.client import CustodyClient
@@ -54,10 +56,42 @@ def init(
         raise typer.Exit(1) from None
     table = Table("host", "identity", "keys")
     for host in made.hosts():
-        labels = (*host.signing_labels(), *host.wrapping_labels(), *host.mac_labels())
+        labels = (
+            *host.elliptic_labels(),
+            *host.wrapping_labels(),
+            *host.mac_labels(),
+        )
         table.add_row(host.name, host.identity, ", ".join(labels))
     console.print(table)
     console.print(f"Take {directory / 'root'} off this machine and keep it offline.")
+
+
+@app.command()
+def nginx(
+    directory: Annotated[Path, typer.Option(help="The directory of the plan or ceremony.")],
+    server: Annotated[str, typer.Option(help="Host before whose server nginx stands.")],
+    socket: Annotated[Path, typer.Option(help="The server's unix socket, as in its [tls].")],
+    listen: Annotated[str, typer.Option(help="Address and port for callers.")] = "0.0.0.0:8443",
+    user: Annotated[str, typer.Option(help="User of nginx's workers.")] = "www-data",
+) -> None:
+    """Write the configuration of the nginx that ends TLS before a server, and say how to run it.
+
+    The plan or ceremony file names the server in `nginx_before`: its key is in a token of its own.
+
+    \b
+    Example:
+      juki hsm nginx --directory /var/lib/juki --server national \\
+        --socket /run/juki-national/server.sock
+    """
+    try:
+        files = write_nginx_files(directory, server, listen=listen, socket=socket, user=user)
+    except JukiError as error:
+        Console().print(f"[bold red]{error.message}[/]")
+        raise typer.Exit(1) from None
+    typer.echo(
+        " ".join([*(f"{key}={value}" for key, value in files.environment.items()), ""])
+        + shlex.join(files.command())
+    )
 
 
 @app.command()

@@ -53,7 +53,12 @@ class TokenSection(_Section):
 
     def location(self) -> TokenLocation:
         """Where the token is and how to open it."""
-        return TokenLocation(self.module, self.label, self.pin_file, self.softhsm_configuration)
+        return TokenLocation(
+            self.module, self.label, self.pin_file, self.softhsm_configuration, self.serial
+        )
+
+    serial: str | None = Field(default=None, pattern="^[!-~]{1,16}$")
+    """The token's serial number, as the module gives it; chosen by label alone without."""
 
 
 class ServerLeafSection(_Section):

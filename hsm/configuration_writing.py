@@ -16,12 +16,15 @@ def custody_toml(
     module: Path,
     allowed_uids: tuple[int, ...],
     uids_of: Mapping[str, tuple[int, ...]] | None = None,
+    token_serial: str | None = None,
 ) -> str:
     """The configuration of a host's custody; paths are relative to the file.
 
-    `uids_of` names the users of those sockets that others than `allowed_uids` may call.
+    `uids_of` names the users of those sockets that others than `allowed_uids` may call. Custody
+    refuses the configuration of a host where nginx opens the token: it has no socket.
     """
     signing = host.signing_labels()
+    serial = [f"serial = {_text(token_serial)}"] if token_serial else []
     lines = [
         f"health_key = {_text(TLS_CLIENT if TLS_CLIENT in signing else signing[0])}",
         'certificates = "certificates"',
@@ -29,10 +32,11 @@ def custody_toml(
         "[token]",
         f"module = {_text(str(module))}",
         f"label = {_text(host.name)}",
+        *serial,
         'pin_file = "pin"',
         'softhsm_configuration = "softhsm2.conf"',
     ]
-    if host.dns:
+    if host.dns and not host.ends_tls:
         lines += [
             "",
             "[server_leaf]",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from hsm.host_files import ROOT_HOST, ROOT_LABEL
-from hsm.plan import AES256, HMAC_SHA256, P256, Host, ProvisioningPlan
+from hsm.plan import AES256, HMAC_SHA256, P256, P256_AGREEMENT, Host, ProvisioningPlan
 from hsm.profiles import CERTIFIABLE, ISSUING, ROOT, Profile
 from juki.custody.port import ISSUING_AUTHORITY
 
@@ -19,7 +19,7 @@ class KeyClass:
 
     label: str
     kind: str
-    """"P-256", "AES-256" or "HMAC-SHA256"."""
+    """"P-256", "P-256 agreement", "AES-256" or "HMAC-SHA256"."""
     holders: tuple[str, ...]
     """Names of the hosts that hold one each."""
     uses: tuple[tuple[str, str], ...]
@@ -37,7 +37,7 @@ def profile_of(plan: ProvisioningPlan, label: str) -> Profile:
 
 def certified_labels(host: Host) -> tuple[str, ...]:
     """Labels of a host's keys that get a certificate."""
-    return tuple(label for label in host.signing_labels() if label in _PROFILES)
+    return tuple(label for label in host.elliptic_labels() if label in _PROFILES)
 
 
 def key_classes(plan: ProvisioningPlan) -> tuple[KeyClass, ...]:
@@ -48,6 +48,7 @@ def key_classes(plan: ProvisioningPlan) -> tuple[KeyClass, ...]:
     for host in plan.hosts():
         for kind, labels in (
             (P256, host.signing_labels()),
+            (P256_AGREEMENT, host.agreement_labels()),
             (AES256, host.wrapping_labels()),
             (HMAC_SHA256, host.mac_labels()),
         ):

@@ -15,6 +15,7 @@ from pkcs11.exceptions import PKCS11Error
 
 from hsm.authority import Authority, Issuer, Names, names_for, names_of, public_key_of, subject_of
 from hsm.generations import Generations
+from hsm.hpke import open_sealed, sealed_message
 from hsm.permissions import TOKEN, Operation, Permissions
 from hsm.profiles import CERTIFIABLE, SERVER_LEAF
 from hsm.refusing import error_response
@@ -36,6 +37,7 @@ _KEY_FIELDS = {
     Operation.RANDOM: None,
     Operation.NEW_DATA_KEY: "wrapping_key",
     Operation.UNWRAP_DATA_KEY: "wrapping_key",
+    Operation.OPEN: "key",
     Operation.CERTIFICATE_CHAIN: "key",
     Operation.CERTIFY_SERVER_LEAF: "issuer_key",
     Operation.CERTIFY: "issuer_key",
@@ -88,6 +90,7 @@ class Operations:
             Operation.RANDOM: self._random,
             Operation.NEW_DATA_KEY: self._new_data_key,
             Operation.UNWRAP_DATA_KEY: self._unwrap_data_key,
+            Operation.OPEN: self._open,
             Operation.CERTIFICATE_CHAIN: self._certificate_chain,
             Operation.CERTIFY_SERVER_LEAF: self._certify_server_leaf,
             Operation.CERTIFY: self._certify,
@@ -168,6 +171,16 @@ class Operations:
         return pb.CustodyResponse(
             generations=pb.CustodyGenerations(
                 current=found.current, usable=found.usable, certified=found.certified
+            )
+        )
+
+    def _open(self, asked: pb.CustodyOpenRequest) -> pb.CustodyResponse:
+        label = self._label(asked.key)
+        return _value(
+            open_sealed(
+                sealed_message(asked),
+                self._token.public_key(label),
+                lambda point: self._token.agreed_secret(label, point),
             )
         )
 

@@ -20,6 +20,7 @@ class Operation(StrEnum):
     RANDOM = "random"
     NEW_DATA_KEY = "new_data_key"
     UNWRAP_DATA_KEY = "unwrap_data_key"
+    OPEN = "open"
     CERTIFICATE_CHAIN = "certificate_chain"
     CERTIFY_SERVER_LEAF = "certify_server_leaf"
     CERTIFY = "certify"

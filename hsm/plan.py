@@ -8,13 +8,16 @@ from pathlib import Path
 from hsm.authority import Names
 from hsm.permissions import TOKEN, Operation
 from juki.custody.port import (
+    EXCHANGE,
     INDIVIDUAL_NUMBER,
     ISSUING_AUTHORITY,
     SERVER_ISSUER,
     SIGNING,
     TLS_CLIENT,
+    TLS_SERVER,
     WRAPPING,
 )
+from juki.domain.errors import JukiError, Reason
 
 DEFAULT_TRUST_DOMAIN = "juki.example"
 DEFAULT_MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
@@ -26,7 +29,8 @@ AUTHORITY_SOCKET = "authority.sock"
 """The socket of whoever certifies new hosts with the issuing authority."""
 
 P256, AES256, HMAC_SHA256 = "P-256", "AES-256", "HMAC-SHA256"
-"""Kinds of keys."""
+P256_AGREEMENT = "P-256 agreement"
+"""Kinds of keys: "P-256" signs, "P-256 agreement" agrees on secrets (ECDH) and never signs."""
 
 Grants = tuple[tuple[str, tuple[Operation, ...]], ...]
 
@@ -44,6 +48,7 @@ _SERVER_GRANTS: Grants = (
         (Operation.NEW_DATA_KEY, Operation.UNWRAP_DATA_KEY, Operation.REWRAP_DATA_KEY),
     ),
 )
+_EXCHANGE_GRANTS: Grants = ((EXCHANGE, (Operation.OPEN, Operation.CERTIFICATE_CHAIN)),)
 _AUTHORITY_GRANTS: Grants = (
     (
         ISSUING_AUTHORITY,
@@ -78,21 +83,37 @@ class Host:
     """Labels and kinds of its keys, all of them, where it fits no template."""
     own_sockets: tuple[tuple[str, Grants], ...] = ()
     """Its sockets, all of them, where it fits no template."""
+    receives_sealed: bool = False
+    """Whether others seal messages to it that no host between may read (municipalities only)."""
+    ends_tls: bool = False
+    """Whether it is the nginx before a server: its token holds the one key, custody is not run."""
 
     def signing_labels(self) -> tuple[str, ...]:
-        """Labels of its P-256 keys."""
+        """Labels of its P-256 keys that sign."""
         if self.own_keys:
             return self._own_labels(P256)
+        if self.ends_tls:
+            return (TLS_SERVER,)
         labels: tuple[str, ...] = (TLS_CLIENT,)
         if self.dns:
             labels += (SIGNING, SERVER_ISSUER)
         return labels + ((ISSUING_AUTHORITY,) if self.issuing_names else ())
 
+    def agreement_labels(self) -> tuple[str, ...]:
+        """Labels of its P-256 keys that agree on secrets and never sign."""
+        if self.own_keys:
+            return self._own_labels(P256_AGREEMENT)
+        return (EXCHANGE,) if self.receives_sealed else ()
+
+    def elliptic_labels(self) -> tuple[str, ...]:
+        """Labels of all its P-256 keys."""
+        return self.signing_labels() + self.agreement_labels()
+
     def wrapping_labels(self) -> tuple[str, ...]:
         """Labels of its AES-256 keys."""
         if self.own_keys:
             return self._own_labels(AES256)
-        return (WRAPPING,) if self.dns else ()
+        return (WRAPPING,) if self.dns and not self.ends_tls else ()
 
     def mac_labels(self) -> tuple[str, ...]:
         """Labels of its HMAC keys."""
@@ -104,9 +125,13 @@ class Host:
         """Its sockets and what is granted on each."""
         if self.own_sockets:
             return dict(self.own_sockets)
+        if self.ends_tls:
+            return {}
         grants = _SERVER_GRANTS if self.dns else _CLIENT_GRANTS
         if self.converts_individual_numbers:
             grants += ((INDIVIDUAL_NUMBER, (Operation.MAC,)),)
+        if self.receives_sealed:
+            grants += _EXCHANGE_GRANTS
         if self.issuing_names:
             # Its server spreads the lists, but can neither revoke nor un-revoke.
             grants += ((ISSUING_AUTHORITY, (Operation.REVOCATION_LIST,)),)
@@ -147,6 +172,8 @@ class ProvisioningPlan:
     host and name (`national/authority.sock`)."""
     further_hosts: tuple[Host, ...] = ()
     """Hosts described one by one, beside those of the templates."""
+    nginx_before: tuple[str, ...] = ()
+    """Names of hosts before whose servers nginx ends TLS, with a token of its own."""
     lifetime_days: dict[str, int] = field(default_factory=dict)
     """Validity of certificates by key label, where it differs from the profile's."""
 
@@ -160,7 +187,7 @@ class ProvisioningPlan:
 
     def hosts(self) -> tuple[Host, ...]:
         """Every host, issuing authorities before those they certify."""
-        return (
+        hosts = (
             national_host(self.trust_domain),
             *(agency_host(self.trust_domain, name) for name in self.agencies),
             *(
@@ -170,6 +197,14 @@ class ProvisioningPlan:
             ),
             *self.further_hosts,
         )
+        servers = {host.name: host for host in hosts if host.dns}
+        for name in self.nginx_before:
+            if name not in servers:
+                raise JukiError(
+                    Reason.CONFIGURATION_INVALID,
+                    f"nginx_before: {name!r} has no server",
+                )
+        return hosts + tuple(nginx_host(servers[name]) for name in self.nginx_before)
 
 
 def national_host(trust_domain: str) -> Host:
@@ -190,6 +225,22 @@ def agency_host(trust_domain: str, name: str) -> Host:
     return Host(f"agency-{name}", f"spiffe://agency.{trust_domain}/{name}", issuer="national")
 
 
+def nginx_name(server: str) -> str:
+    """Name of the nginx before a host's server: of its directory and its token."""
+    return f"{server}-nginx"
+
+
+def nginx_host(server: Host) -> Host:
+    """The nginx before a host's server: the same names, a token that holds one key."""
+    return Host(
+        name=nginx_name(server.name),
+        identity=server.identity,
+        issuer=server.issuer,
+        dns=server.dns,
+        ends_tls=True,
+    )
+
+
 def _prefecture_hosts(trust_domain: str, prefecture: Prefecture) -> tuple[Host, ...]:
     domain = f"pref{prefecture.code}.{trust_domain}"
     name = f"pref{prefecture.code}"
@@ -203,6 +254,7 @@ def _prefecture_hosts(trust_domain: str, prefecture: Prefecture) -> tuple[Host, 
     hosts = [server]
     for code in prefecture.municipalities:
         identity = f"spiffe://{domain}/cs/{code}"
-        hosts.append(Host(f"cs-{code}", identity, issuer=name, dns=(f"cs-{code}.{domain}",)))
+        dns = (f"cs-{code}.{domain}",)
+        hosts.append(Host(f"cs-{code}", identity, issuer=name, dns=dns, receives_sealed=True))
         hosts.append(Host(f"cs-{code}-register", f"{identity}/register", issuer=name))
     return tuple(hosts)

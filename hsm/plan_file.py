@@ -24,6 +24,8 @@ class PlanFile(Configuration):
     module: Path = DEFAULT_MODULE
     agencies: tuple[str, ...] = ()
     prefectures: tuple[PrefectureEntry, ...]
+    nginx_before: tuple[str, ...] = ()
+    """Hosts before whose servers nginx ends TLS."""
 
 
 def read_plan(file: Path, directory: Path) -> ProvisioningPlan:
@@ -35,4 +37,5 @@ def read_plan(file: Path, directory: Path) -> ProvisioningPlan:
         agencies=read.agencies,
         trust_domain=read.trust_domain,
         module=read.module,
+        nginx_before=read.nginx_before,
     )

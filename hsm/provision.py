@@ -24,7 +24,7 @@ from hsm.host_files import ceremony_files
 from hsm.officers import GENERATED_COST, Officers, passphrases_in
 from hsm.plan import ProvisioningPlan
 from hsm.sealed_pins import OfficersTable
-from hsm.token_making import write_secret
+from hsm.token_making import PIN_BYTES, write_secret
 from juki.domain.errors import JukiError, Reason
 
 _PLAN = TypeAdapter(ProvisioningPlan)
@@ -50,7 +50,7 @@ def provision(plan: ProvisioningPlan) -> None:
 def provision_here(
     plan: ProvisioningPlan,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    random_pin: Callable[[], str] = lambda: secrets.token_hex(16),
+    random_pin: Callable[[], str] = lambda: secrets.token_hex(PIN_BYTES),
 ) -> None:
     """Provision in this process; only for one that uses PKCS#11 for nothing else."""
     hold_ceremony(Ceremony(plan, unattended_table(plan), clock, random_pin))

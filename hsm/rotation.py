@@ -18,7 +18,7 @@ from hsm.certificates import chain_file, read_chain, write_chain
 from hsm.generations import generation_files, ready_file
 from hsm.host_files import ROOT_HOST, ROOT_LABEL, ceremony_files, host_files, root_file
 from hsm.key_classes import KeyClass, key_classes, profile_of
-from hsm.plan import AES256, HMAC_SHA256, P256, ProvisioningPlan
+from hsm.plan import AES256, HMAC_SHA256, P256, P256_AGREEMENT, ProvisioningPlan
 from hsm.root_pins import settle_root_pins
 from hsm.sealed_pins import open_sealed_pins
 from hsm.token import Token
@@ -128,7 +128,8 @@ class _RotationSteps(Steps):
                 _GENERATE[key_class.kind](token, label)
             token.refuse_extractable(label)
             step = "key found, made in an interrupted rotation" if found else "key made"
-            public_key = token.public_key(label) if key_class.kind == P256 else None
+            is_pair = key_class.kind in (P256, P256_AGREEMENT)
+            public_key = token.public_key(label) if is_pair else None
             if public_key is not None:
                 self._public_keys[holder, key_class.label] = public_key
             self._say_key(holder, label, key_class.kind, public_key, step)
@@ -154,6 +155,7 @@ class _RotationSteps(Steps):
 
 _GENERATE = {
     P256: Token.generate_signing_key,
+    P256_AGREEMENT: Token.generate_agreement_key,
     AES256: Token.generate_wrapping_key,
     HMAC_SHA256: Token.generate_mac_key,
 }

@@ -12,7 +12,7 @@ from typing import Any
 import pkcs11
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, TokenFlag
+from pkcs11 import KDF, Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, TokenFlag
 from pkcs11.exceptions import (
     DeviceError,
     DeviceRemoved,
@@ -21,6 +21,7 @@ from pkcs11.exceptions import (
     GeneralError,
     KeyHandleInvalid,
     MultipleObjectsReturned,
+    MultipleTokensReturned,
     NoSuchKey,
     NoSuchToken,
     ObjectHandleInvalid,
@@ -42,6 +43,7 @@ from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
 
 from hsm.pin_guard import PinGuard
 from hsm.token_keys import TokenKey
+from hsm.wiping import taken
 from juki.custody.port import DIGEST_BYTES
 from juki.domain.errors import JukiError, Reason
 
@@ -87,6 +89,8 @@ class TokenLocation:
     pin_file: Path
     softhsm_configuration: Path | None = None
     """SoftHSM's own configuration; read by the library when it is initialised."""
+    serial: str | None = None
+    """The token's serial number; two tokens may bear one label, no two one number."""
 
 
 class Token:
@@ -96,6 +100,7 @@ class Token:
         self._session = session
         self._keys: dict[tuple[str, ObjectClass], Any] = {}
         self.label: str = token.label
+        self.serial: str = token.serial.decode("ascii")
         self.manufacturer: str = token.manufacturer_id
         self.model: str = token.model
 
@@ -109,6 +114,13 @@ class Token:
 
     def generate_signing_key(self, label: str) -> None:
         """Generate a P-256 key pair whose private half can neither leave nor be read."""
+        self._generate_p256(label, MechanismFlag.SIGN | MechanismFlag.VERIFY)
+
+    def generate_agreement_key(self, label: str) -> None:
+        """Generate a P-256 key pair that only agrees on secrets; its private half never leaves."""
+        self._generate_p256(label, MechanismFlag.DERIVE)
+
+    def _generate_p256(self, label: str, capabilities: MechanismFlag) -> None:
         curve = self._session.create_domain_parameters(
             KeyType.EC,
             {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")},
@@ -118,7 +130,7 @@ class Token:
             store=True,
             label=label,
             id=label.encode(),
-            capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+            capabilities=capabilities,
             private_template=_NEVER_LEAVES,
         )
 
@@ -229,6 +241,27 @@ class Token:
                 Reason.TAMPERING_DETECTED, "a data key was not wrapped by this token"
             ) from None
 
+    def agreed_secret(self, label: str, point: bytes) -> bytearray:
+        """The ECDH secret (x coordinate, 32 bytes) of the key and a peer's uncompressed point.
+
+        For this process's own use within one operation: the caller wipes it. It is no object of
+        the token, not even for a moment after this call. The point was found to be on the curve.
+        """
+        key = self._key(label, ObjectClass.PRIVATE_KEY)
+        derived = key.derive_key(
+            KeyType.GENERIC_SECRET,
+            256,
+            store=False,
+            capabilities=MechanismFlag(0),
+            mechanism=Mechanism.ECDH1_DERIVE,
+            mechanism_param=(KDF.NULL, None, point),
+            template=_READ_ONCE,
+        )
+        try:
+            return taken(derived[Attribute.VALUE])
+        finally:
+            derived.destroy()
+
     def _private_or_secret(self, label: str) -> Any:
         try:
             return self._key(label, ObjectClass.PRIVATE_KEY)
@@ -249,6 +282,8 @@ _NEVER_LEAVES = {
     Attribute.EXTRACTABLE: False,
     Attribute.MODIFIABLE: False,
 }
+_READ_ONCE = {Attribute.PRIVATE: True, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
+"""Of a secret agreed on: PKCS#11 knows no HKDF, so that custody must read it."""
 
 
 def _gcm(nonce: bytes) -> dict[str, Any]:
@@ -304,12 +339,19 @@ def load_module(module: Path, softhsm_configuration: Path | None) -> Any:
 
 
 def _find(library: Any, location: TokenLocation) -> Any:
+    serial = location.serial
+    words = f"is labelled {location.label!r}" + (f" with serial number {serial}" if serial else "")
     try:
-        return library.get_token(token_label=location.label)
-    except NoSuchToken:
-        raise TokenNotReady(
-            Reason.CONFIGURATION_INVALID, f"no token is labelled {location.label!r}"
+        return library.get_token(
+            token_label=location.label, token_serial=serial.encode("ascii") if serial else None
+        )
+    except MultipleTokensReturned:
+        raise JukiError(
+            Reason.CONFIGURATION_INVALID,
+            f"more than one token {words}: name the serial number of the right one",
         ) from None
+    except NoSuchToken:
+        raise TokenNotReady(Reason.CONFIGURATION_INVALID, f"no token {words}") from None
 
 
 def required_mechanisms() -> dict[Mechanism, str]:

@@ -13,6 +13,8 @@ from pkcs11.exceptions import PinIncorrect, PinInvalid, PinLenRange
 from hsm.token import TokenLocation, load_module
 from juki.domain.errors import JukiError, Reason
 
+PIN_BYTES = 15
+"""Randomness of a PIN: 30 hexadecimal digits. libp11, nginx's way to a token, reads 31 at most."""
 _LABEL_BYTES = 32
 """A token's label is padded with blanks (PKCS#11 section 5.5, C_InitToken)."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from juki.config import Configuration
 from juki.evidence.workers import EvidenceConfiguration
+from juki.rpc.tls_ending import TlsConfiguration
 from juki.store.keeping import RegisterRootConfiguration
 
 
@@ -30,6 +31,8 @@ class ServerConfiguration(Configuration):
     roots_pem: Path
     """PEM file of the root certificates."""
 
+    tls: TlsConfiguration | None = None
+    """Where nginx ends TLS; left out, the server does."""
     register_root: RegisterRootConfiguration = RegisterRootConfiguration()
 
 

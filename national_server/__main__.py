@@ -17,7 +17,6 @@ from juki.custody.client import CustodyClient
 from juki.custody.port import INDIVIDUAL_NUMBER, Custody
 from juki.custody.roots import load_roots
 from juki.custody.signing import DocumentSigner
-from juki.custody.tls import server_credentials
 from juki.evidence.workers import evidence_workers
 from juki.index.lmdb_index import LmdbIndex
 from juki.policy.evaluator import Policy
@@ -40,6 +39,7 @@ from juki.rpc.identity import Identity, IdentityKind
 from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
+from juki.rpc.tls_ending import listening
 from juki.store.engine import migrate, open_engine
 from juki.store.keeping import keep_register
 from juki.store.rewrapping import start_rewrapping
@@ -127,7 +127,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
             trust_domain=config.trust_domain,
             raw=RAW_METHODS,
         ),
-        server_credentials(custody, roots),
+        listening(config.tls, custody, roots),
         {
             "juki.v1.NotificationIntakeService": PREFECTURES,
             "juki.v1.CodeService": PREFECTURES,

@@ -10,7 +10,6 @@ from prometheus_client import CollectorRegistry
 
 from juki.custody.client import CustodyClient
 from juki.custody.roots import load_roots
-from juki.custody.tls import server_credentials
 from juki.evidence.workers import evidence_workers
 from juki.process import run_server
 from juki.register.data_key import open_sealing_keys
@@ -31,6 +30,7 @@ from juki.rpc.identity import IdentityKind
 from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
+from juki.rpc.tls_ending import listening
 from juki.store.engine import migrate, open_engine
 from juki.store.keeping import keep_register
 from juki.store.rewrapping import start_rewrapping
@@ -133,7 +133,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
             worker_threads=config.worker_threads,
             trust_domain=config.trust_domain,
         ),
-        server_credentials(custody, roots),
+        listening(config.tls, custody, roots),
         {
             "juki.v1.NotificationIntakeService": GATEWAYS,
             "juki.v1.CodeService": GATEWAYS,

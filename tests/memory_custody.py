@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from hsm.authority import Authority, Issuer, Names, names_for, public_key_of, subject_of
 from hsm.plan import Host
@@ -20,6 +21,7 @@ from hsm.profiles import CERTIFIABLE, ISSUING, ROOT, SERVER_LEAF
 from juki.custody.naming import KeyName
 from juki.custody.port import (
     DIGEST_BYTES,
+    EXCHANGE,
     INDIVIDUAL_NUMBER,
     ISSUING_AUTHORITY,
     SERVER_ISSUER,
@@ -29,6 +31,7 @@ from juki.custody.port import (
     CustodyHealth,
     DataKey,
     KeyGenerations,
+    SealedMessage,
 )
 from juki.domain.errors import JukiError, Reason
 
@@ -65,7 +68,7 @@ class MemoryCustody:
         self._authority = network.authority
         self._host = host
         self._keys = {
-            label: ec.generate_private_key(ec.SECP256R1()) for label in host.signing_labels()
+            label: ec.generate_private_key(ec.SECP256R1()) for label in host.elliptic_labels()
         }
         self._secrets = {
             label: secrets.token_bytes(32) for label in host.wrapping_labels() + host.mac_labels()
@@ -81,7 +84,7 @@ class MemoryCustody:
         self._issuer = issuer = network.issuers[host.issuer]
         for label, profile in CERTIFIABLE.items():
             if label in self._keys:
-                asked = Names((host.identity,), host.dns if profile.constrains_names else ())
+                asked = Names((host.identity,), host.dns if profile.takes_dns else ())
                 made = self._authority.certify(
                     issuer,
                     self._keys[label].public_key(),
@@ -94,7 +97,7 @@ class MemoryCustody:
     def sign(self, key: str, digests: Sequence[bytes]) -> list[bytes]:
         """See `Custody.sign`."""
         key = _class_of(key)
-        if key not in self._keys or key in (SERVER_ISSUER, ISSUING_AUTHORITY):
+        if key not in self._keys or key in (SERVER_ISSUER, ISSUING_AUTHORITY, EXCHANGE):
             raise _not_permitted()
         return [self._raw(key, digest) for digest in digests]
 
@@ -135,6 +138,17 @@ class MemoryCustody:
         name = f"{_class_of(key)}.1"
         certified = (name,) if _class_of(key) in self._chains else ()
         return KeyGenerations(name, (name,), certified)
+
+    def open_sealed(self, key: str, message: SealedMessage) -> bytes:
+        """See `Custody.open_sealed`; AES-256-GCM without associated data only."""
+        if key != EXCHANGE or key not in self._keys:
+            raise _not_permitted()
+        suite = Suite(KEM.P256, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+        sealed = message.encapsulated_key + message.ciphertext
+        try:
+            return bytes(suite.decrypt(sealed, self._keys[key], message.info))
+        except (InvalidTag, ValueError):
+            raise JukiError(Reason.TAMPERING_DETECTED, "a sealed message does not open") from None
 
     def certificate_chain(self, key: str) -> list[bytes]:
         """See `Custody.certificate_chain`."""

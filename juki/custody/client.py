@@ -12,7 +12,7 @@ from types import TracebackType
 
 from google.protobuf.message import DecodeError
 
-from juki.custody.framing import LENGTH, MAXIMUM_FRAME_BYTES, frame
+from juki.custody.framing import MAXIMUM_FRAME_BYTES, frame, take_frames
 from juki.custody.port import (
     MAXIMUM_ITEMS,
     CertifiedKey,
@@ -20,12 +20,14 @@ from juki.custody.port import (
     DataKey,
     IssuedRevocationList,
     KeyGenerations,
+    SealedMessage,
 )
 from juki.domain.errors import JukiError, Reason
 from juki.v1 import custody_pb2 as pb
 
 _FIRST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.5
+_READ_BYTES = 1 << 16
 _MESSAGE_BYTES_PER_REQUEST = MAXIMUM_FRAME_BYTES // 2
 
 
@@ -59,21 +61,21 @@ class _Connection:
         return response
 
     def _receive(self) -> bytes:
-        (length,) = LENGTH.unpack(self._receive_exactly(LENGTH.size))
-        if length > MAXIMUM_FRAME_BYTES:
-            raise ConnectionError("custody sent an impossible length")
-        return self._receive_exactly(length)
-
-    def _receive_exactly(self, length: int) -> bytes:
-        buffer = bytearray(length)
-        view = memoryview(buffer)
-        filled = 0
-        while filled < length:
-            received = self._socket.recv_into(view[filled:])
-            if received == 0:
+        received = bytearray()
+        while True:
+            # Length and message in one call of the kernel: most answers are short.
+            data = self._socket.recv(_READ_BYTES)
+            if not data:
                 raise ConnectionError("custody closed the connection")
-            filled += received
-        return bytes(buffer)
+            received += data
+            try:
+                frames = take_frames(received)
+            except JukiError:
+                raise ConnectionError("custody sent an impossible length") from None
+            if len(frames) > 1 or (frames and received):
+                raise ConnectionError("custody answered more than was asked")
+            if frames:
+                return frames[0]
 
     def close(self) -> None:
         self._socket.close()
@@ -135,6 +137,18 @@ class CustodyClient:
         """See `Custody.unwrap_data_key`."""
         asked = pb.CustodyUnwrapDataKeyRequest(wrapping_key=wrapping_key, wrapped=wrapped)
         return self._call(pb.CustodyRequest(unwrap_data_key=asked)).value.value
+
+    def open_sealed(self, key: str, message: SealedMessage) -> bytes:
+        """See `Custody.open_sealed`."""
+        asked = pb.CustodyOpenRequest(
+            key=key,
+            aead=int(message.aead),
+            encapsulated_key=message.encapsulated_key,
+            ciphertext=message.ciphertext,
+            info=message.info,
+            associated_data=message.associated_data,
+        )
+        return self._call(pb.CustodyRequest(open=asked)).value.value
 
     def certificate_chain(self, key: str) -> list[bytes]:
         """See `Custody.certificate_chain`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Protocol
 
 from cryptography import x509
@@ -21,8 +22,15 @@ INDIVIDUAL_NUMBER = "individual-number"
 ISSUING_AUTHORITY = "issuing-ca"
 """Label of the P-256 key of a prefecture's or the nation's issuing authority."""
 
+TLS_SERVER = "tls-server"
+"""Label of the P-256 key with which nginx ends TLS, alone in a token of its own."""
+EXCHANGE = "exchange"
+"""Label of the P-256 key to which others seal messages for a municipality (RFC 9180)."""
+
 DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 """id-kp-documentSigning (RFC 9336): the purpose of the certificates of `SIGNING` keys."""
+SEALED_EXCHANGE = x509.ObjectIdentifier("2.25.327345512332097740314516957820070108944")
+"""The purpose of the certificates of `EXCHANGE` keys: no registered one fits (arc after X.667)."""
 
 MAXIMUM_ITEMS = 4096
 """Most digests or messages in one request."""
@@ -30,6 +38,37 @@ DIGEST_BYTES = 32
 """Length of a SHA-256 digest, and of an HMAC-SHA256 value."""
 SIGNATURE_BYTES = 64
 """Length of a raw P-256 signature: r and s, 32 bytes each, big-endian."""
+
+ENCAPSULATED_KEY_BYTES = 65
+"""Length of an encapsulated key: an uncompressed P-256 point (RFC 9180 section 7.1)."""
+TAG_BYTES = 16
+"""By how much a sealed message is longer than what it holds."""
+MAXIMUM_SEALED_BYTES = 1 << 19
+"""Longest ciphertext that custody opens, tag included."""
+MAXIMUM_CONTEXT_BYTES = 1 << 12
+"""Most bytes of `info`, and of associated data (RFC 9180 section 7.2.1 wants limits)."""
+
+
+class Aead(IntEnum):
+    """The AEADs of sealed messages, by their numbers in RFC 9180 section 7.3."""
+
+    AES_128_GCM = 1
+    AES_256_GCM = 2
+
+
+@dataclass(frozen=True, repr=False)
+class SealedMessage:
+    """A message sealed to a P-256 key: HPKE's base mode (RFC 9180), first of its context."""
+
+    encapsulated_key: bytes
+    ciphertext: bytes
+    info: bytes
+    """What the message belongs to; not secret, and bound into its keys."""
+    associated_data: bytes = b""
+    aead: Aead = Aead.AES_256_GCM
+
+    def __repr__(self) -> str:
+        return "SealedMessage(…)"
 
 
 @dataclass(frozen=True, repr=False)
@@ -144,6 +183,14 @@ class Custody(Protocol):
 
     def generations(self, key: str) -> KeyGenerations:
         """The generations of a key of which this caller may use any."""
+        ...
+
+    def open_sealed(self, key: str, message: SealedMessage) -> bytes:
+        """What a message sealed to the key holds.
+
+        Raises TAMPERING_DETECTED, whatever the fault, where it does not open: another key,
+        another `info`, a changed byte.
+        """
         ...
 
     def certificate_chain(self, key: str) -> list[bytes]:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
-from juki.custody.port import DOCUMENT_SIGNING, SIGNATURE_BYTES
+from juki.custody.port import DOCUMENT_SIGNING, SEALED_EXCHANGE, SIGNATURE_BYTES
 from juki.domain.errors import JukiError, Reason
 
 _SHA256_DIGEST = ec.ECDSA(Prehashed(hashes.SHA256()))
@@ -73,15 +73,19 @@ def fingerprint(certificate_der: bytes) -> bytes:
 
 
 def verify_chain(
-    chain_der: Sequence[bytes], roots_der: Sequence[bytes], now: datetime, expected_uri: str
+    chain_der: Sequence[bytes],
+    roots_der: Sequence[bytes],
+    now: datetime,
+    expected_uri: str,
+    purpose: x509.ObjectIdentifier = DOCUMENT_SIGNING,
 ) -> VerifiedSigner:
     """Verify a signing certificate's chain (leaf first, without the root) at `now` (aware).
 
     After RFC 5280 section 6.1, narrowed to the chains of this network: each certificate is issued
     directly by the next, the last by one of `roots_der`; each is in force; issuers are authorities
-    that may sign certificates within their path lengths; the leaf is no authority, may sign, and
-    has exactly one URI, which lies within every issuer's name constraints and equals
-    `expected_uri`. `cryptography`'s own verifier does not know URI constraints.
+    that may sign certificates within their path lengths; the leaf is no authority, serves the one
+    `purpose` and no other, and has exactly one URI, which lies within every issuer's name
+    constraints and equals `expected_uri`. `cryptography`'s own verifier knows no URI constraints.
 
     Raises UNKNOWN_SIGNING_KEY where the chain does not hold, SIGNER_MISMATCH for another identity.
     """
@@ -97,7 +101,7 @@ def verify_chain(
             _check_in_force(certificate, now)
             _check_critical_extensions(certificate)
         identity = _identity(path[0])
-        _check_may_sign(path[0])
+        _check_purpose(path[0], purpose)
         for depth, issuer in enumerate(path[1:]):
             _check_authority(issuer, authorities_below=depth)
             _check_name_constraints(issuer, identity)
@@ -200,13 +204,16 @@ def _identity(leaf: x509.Certificate) -> str:
     return uris[0]
 
 
-def _check_may_sign(leaf: x509.Certificate) -> None:
+def _check_purpose(leaf: x509.Certificate, purpose: x509.ObjectIdentifier) -> None:
     if leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
         raise _refused("has an authority for a leaf")
-    if not leaf.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature:
+    usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
+    if purpose == SEALED_EXCHANGE and not usage.key_agreement:
+        raise _refused("has a leaf that may not agree on keys")
+    if purpose != SEALED_EXCHANGE and not usage.digital_signature:
         raise _refused("has a leaf that may not sign")
     purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    if list(purposes) != [DOCUMENT_SIGNING]:
+    if list(purposes) != [purpose]:
         raise _refused("has a leaf made for another purpose")
 
 

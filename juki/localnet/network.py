@@ -10,6 +10,7 @@ from typing import Self
 import grpc
 
 from hsm.host_files import host_files
+from hsm.nginx_files import write_nginx_files
 from hsm.provision import provision
 from juki.custody.client import CustodyClient
 from juki.custody.tls import channel_credentials
@@ -32,7 +33,7 @@ class LocalNetwork:
     """Every host's custody and server as a process of its own, under mutual TLS.
 
     Process names: "national", "pref22", "cs-221309", and "hsm/<host>" for each host's custody;
-    registers and agencies have custody only.
+    registers and agencies have custody only; "nginx/<host>" where nginx ends TLS.
     """
 
     def __init__(self, plan: NetworkPlan) -> None:
@@ -64,6 +65,8 @@ class LocalNetwork:
         for host in self.servers:
             module = "national_server" if host == "national" else _module_of(host)
             self._define(host, module, self.plan.host_directory(host) / "server.toml")
+        for host in self.plan.nginx_before:
+            self._define_nginx(host)
 
     @property
     def start_order(self) -> list[list[str]]:
@@ -71,7 +74,17 @@ class LocalNetwork:
         prefectures = [f"pref{code}" for code in self.plan.prefectures]
         gateways = [f"cs-{municipality}" for municipality in self.plan.municipalities]
         custody = [f"hsm/{host}" for host in (*self.servers, *self.callers)]
-        return [custody, ["national"], prefectures, gateways]
+        groups = [custody, ["national"], prefectures, gateways]
+        # nginx stands before its server as soon as that listens, so that the next tier finds it.
+        return [
+            part
+            for group in groups
+            for part in (
+                group,
+                [f"nginx/{host}" for host in group if host in self.plan.nginx_before],
+            )
+            if part
+        ]
 
     def start(self, progress: Progress = lambda _: None) -> None:
         """Starts every process and waits until each is ready."""
@@ -147,6 +160,22 @@ class LocalNetwork:
             name,
             [sys.executable, "-m", module, "--config", str(configuration)],
             directory / f"{name.replace('/', '-')}.log",
+        )
+
+    def _define_nginx(self, host: str) -> None:
+        self.plan.server_socket(host).parent.mkdir(mode=0o700, exist_ok=True)
+        files = write_nginx_files(
+            self.plan.directory,
+            host,
+            listen=f"127.0.0.1:{self.ports[host]}",
+            socket=self.plan.server_socket(host),
+        )
+        self.processes[f"nginx/{host}"] = ManagedProcess(
+            f"nginx/{host}",
+            files.command(),
+            self.plan.directory / "logs" / f"nginx-{host}.log",
+            environment=files.environment,
+            answers_at=self.ports[host],
         )
 
 

@@ -40,6 +40,9 @@ class NetworkPlan:
     memory_directory: Path | None = None
     """Memory-backed storage of the index; a directory of its own under /dev/shm by default."""
 
+    nginx_before: tuple[str, ...] = ()
+    """Names of hosts before whose servers nginx ends TLS, with its key in a token of its own."""
+
     @property
     def provisioning(self) -> ProvisioningPlan:
         """The trust domain's plan of tokens, keys and certificates."""
@@ -51,6 +54,7 @@ class NetworkPlan:
             ),
             agencies=self.agencies,
             trust_domain=self.trust_domain,
+            nginx_before=self.nginx_before,
         )
 
     @property
@@ -71,6 +75,10 @@ class NetworkPlan:
     def custody_socket(self, host: str) -> Path:
         """The socket of the host's custody."""
         return host_files(self.directory, host).socket(SERVER_SOCKET)
+
+    def server_socket(self, host: str) -> Path:
+        """The unix socket of a server that nginx stands before."""
+        return self.host_directory(host) / "listening" / "server.sock"
 
     @property
     def roots(self) -> Path:
@@ -123,7 +131,10 @@ def _lines(values: Mapping[str, Any]) -> list[str]:
 
 def server_settings(plan: NetworkPlan, host: str, ports: Mapping[str, int]) -> dict[str, Any]:
     """What every server's configuration has in common."""
-    return {
+    tls: dict[str, Any] = {}
+    if host in plan.nginx_before:
+        tls = {"tls": {"terminated_by": "nginx", "socket": plan.server_socket(host)}}
+    return tls | {
         "trust_domain": plan.trust_domain,
         "listen_address": f"127.0.0.1:{ports[host]}",
         "metrics_port": ports[f"{host}/metrics"],

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +22,7 @@ READY_SECONDS: Final = 60.0
 """How long a process may take to say that it is ready, on a busy two-core machine."""
 
 STOP_SECONDS: Final = 15.0
+_PAUSE_SECONDS: Final = 0.02
 
 
 @dataclass
@@ -33,6 +37,12 @@ class ManagedProcess:
     facts: dict[str, Any] = field(default_factory=dict)
     """What the ready line said."""
 
+    environment: dict[str, str] = field(default_factory=dict)
+    """Added to this process's own."""
+
+    answers_at: int | None = None
+    """For a program that says nothing: the loopback port at which it answers when it is ready."""
+
     _child: subprocess.Popen[str] | None = None
 
     def launch(self) -> None:
@@ -44,7 +54,8 @@ class ManagedProcess:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 text=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+                | self.environment,
             )
 
     def await_ready(self, seconds: float = READY_SECONDS) -> None:
@@ -56,19 +67,33 @@ class ManagedProcess:
         child = self._child
         if child is None or child.stdout is None:
             raise JukiError(Reason.INTERNAL, f"{self.name} was not started")
+        if self.answers_at is not None:
+            self._await_port(child, self.answers_at, seconds)
+            return
         output = child.stdout
         line: list[str] = []
         reader = threading.Thread(target=lambda: line.append(output.readline()), daemon=True)
         reader.start()
         reader.join(seconds)
         if not line or not line[0]:
-            raise JukiError(
-                Reason.UPSTREAM_UNAVAILABLE,
-                f"{self.name} did not start; see {self.log.name}",
-                {"log": str(self.log)},
-            )
+            raise self._did_not_start()
         text = line[0].strip()
         self.facts = json.loads(text) if text.startswith("{") else {"ready": True}
+
+    def _await_port(self, child: subprocess.Popen[str], port: int, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while child.poll() is None and time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
+                return
+            time.sleep(_PAUSE_SECONDS)
+        raise self._did_not_start()
+
+    def _did_not_start(self) -> JukiError:
+        return JukiError(
+            Reason.UPSTREAM_UNAVAILABLE,
+            f"{self.name} did not start; see {self.log.name}",
+            {"log": str(self.log)},
+        )
 
     def start(self) -> None:
         """Starts it and waits until it is ready."""

@@ -18,6 +18,7 @@ import grpc
 
 from juki.domain.codes import LocalGovernmentCode
 from juki.domain.errors import InvalidValue, JukiError, Reason
+from juki.rpc.terminated import Properties, peer_properties
 
 DEFAULT_TRUST_DOMAIN = "juki.example"
 
@@ -170,7 +171,7 @@ def identity_of_call(
     Reads `peer_uri`, which holds URI names only; `x509_subject_alternative_name` mixes all types,
     so that a DNS name spelled like a URI would pass. Raises `JukiError(IDENTITY_NOT_PERMITTED)`.
     """
-    return _identity_in(_properties(context), trust_domain)
+    return _identity_in(peer_properties(context), trust_domain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +180,14 @@ class Caller:
 
     identity: Identity
     certificate: bytes
-    """The leaf certificate in PEM, as the TLS handshake has verified it."""
+    """The leaf certificate in PEM, as the TLS handshake, ours or nginx's, has verified it."""
 
 
 def caller_of_call(
     context: grpc.ServicerContext, trust_domain: str = DEFAULT_TRUST_DOMAIN
 ) -> Caller:
     """A call's client with its certificate. Raises as `identity_of_call` does."""
-    properties = _properties(context)
+    properties = peer_properties(context)
     identity = _identity_in(properties, trust_domain)
     certificates = tuple(properties.get("x509_pem_cert", ()))
     if len(certificates) != 1:
@@ -194,13 +195,7 @@ def caller_of_call(
     return Caller(identity, certificates[0])
 
 
-def _properties(context: grpc.ServicerContext) -> dict[str, Iterable[bytes]]:
-    # grpc-stubs types the values as bytes; they are sequences of bytes.
-    properties: dict[str, Iterable[bytes]] = context.auth_context()  # type: ignore[assignment]
-    return properties
-
-
-def _identity_in(properties: dict[str, Iterable[bytes]], trust_domain: str) -> Identity:
+def _identity_in(properties: Properties, trust_domain: str) -> Identity:
     if tuple(properties.get("transport_security_type", ())) != (b"ssl",):
         raise JukiError(Reason.IDENTITY_NOT_PERMITTED, "the transport is not mutual TLS")
     return identity_of_uris(properties.get("peer_uri", ()), trust_domain)

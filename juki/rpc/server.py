@@ -21,6 +21,7 @@ from juki.domain.errors import JukiError, Reason
 from juki.rpc.identity import DEFAULT_TRUST_DOMAIN, IdentityKind
 from juki.rpc.interceptors import AllowList, OpenCalls, interceptor_chain
 from juki.rpc.revocation_check import RevocationCheck
+from juki.rpc.unix_listener import UnixListener, bind_unix
 
 HEALTH_SERVICE = "grpc.health.v1.Health"
 REFLECTION_SERVICE = reflection.SERVICE_NAME
@@ -63,7 +64,7 @@ class JukiServer:
     def __init__(
         self,
         settings: ServerSettings,
-        credentials: grpc.ServerCredentials,
+        credentials: grpc.ServerCredentials | UnixListener,
         allow_list: AllowList,
         *,
         health_servicer: health.HealthServicer,
@@ -72,6 +73,8 @@ class JukiServer:
         reflected_services: Sequence[str] = (),
     ) -> None:
         """`credentials` must require client certificates; without one every call is refused.
+
+        A `UnixListener` in their place: nginx ends TLS, and no TCP port is opened at all.
 
         `health_servicer` is that of the `HealthMonitor`, `revocation` the server's book of
         revocation lists, asked before each call. Raises
@@ -109,7 +112,7 @@ class JukiServer:
                 (*reflected_services, HEALTH_SERVICE, REFLECTION_SERVICE), self.grpc_server
             )
         self.port = _bind(self.grpc_server, settings.address, credentials)
-        """The port bound, also when the address asked for port 0."""
+        """The port bound, also when the address asked for port 0; 0 behind nginx."""
 
     def start(self) -> None:
         """Starts answering."""
@@ -129,7 +132,12 @@ class JukiServer:
         self.grpc_server.wait_for_termination()
 
 
-def _bind(server: grpc.Server, address: str, credentials: grpc.ServerCredentials) -> int:
+def _bind(
+    server: grpc.Server, address: str, credentials: grpc.ServerCredentials | UnixListener
+) -> int:
+    if isinstance(credentials, UnixListener):
+        bind_unix(server, credentials)
+        return 0
     try:
         port = server.add_secure_port(address, credentials)
     except RuntimeError as error:

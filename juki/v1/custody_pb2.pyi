@@ -40,6 +40,7 @@ class CustodyRequest(_message.Message):
     CERTIFY_SERVER_LEAF_FIELD_NUMBER: _builtins.int
     CERTIFY_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
     REVOKE_FIELD_NUMBER: _builtins.int
     REVOCATION_LIST_FIELD_NUMBER: _builtins.int
     GENERATIONS_FIELD_NUMBER: _builtins.int
@@ -83,6 +84,10 @@ class CustodyRequest(_message.Message):
         """Sign and verify something now."""
 
     @_builtins.property
+    def open(self) -> Global___CustodyOpenRequest:
+        """Open a sealed message."""
+
+    @_builtins.property
     def revoke(self) -> Global___CustodyRevokeRequest:
         """Revoke certificates of the issuing authority."""
 
@@ -111,16 +116,17 @@ class CustodyRequest(_message.Message):
         certify_server_leaf: Global___CustodyCertifyServerLeafRequest | None = ...,
         certify: Global___CustodyCertifyRequest | None = ...,
         health: Global___CustodyHealthRequest | None = ...,
+        open: Global___CustodyOpenRequest | None = ...,
         revoke: Global___CustodyRevokeRequest | None = ...,
         revocation_list: Global___CustodyRevocationListRequest | None = ...,
         generations: Global___CustodyGenerationsRequest | None = ...,
         rewrap_data_key: Global___CustodyRewrapDataKeyRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "generations", b"generations", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "operation", b"operation", "random", b"random", "revocation_list", b"revocation_list", "revoke", b"revoke", "rewrap_data_key", b"rewrap_data_key", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "generations", b"generations", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "open", b"open", "operation", b"operation", "random", b"random", "revocation_list", b"revocation_list", "revoke", b"revoke", "rewrap_data_key", b"rewrap_data_key", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "generations", b"generations", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "operation", b"operation", "random", b"random", "request_id", b"request_id", "revocation_list", b"revocation_list", "revoke", b"revoke", "rewrap_data_key", b"rewrap_data_key", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_chain", b"certificate_chain", "certify", b"certify", "certify_server_leaf", b"certify_server_leaf", "generations", b"generations", "health", b"health", "mac", b"mac", "new_data_key", b"new_data_key", "open", b"open", "operation", b"operation", "random", b"random", "request_id", b"request_id", "revocation_list", b"revocation_list", "revoke", b"revoke", "rewrap_data_key", b"rewrap_data_key", "sign", b"sign", "unwrap_data_key", b"unwrap_data_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["sign", "mac", "random", "new_data_key", "unwrap_data_key", "certificate_chain", "certify_server_leaf", "certify", "health", "revoke", "revocation_list", "generations", "rewrap_data_key"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["sign", "mac", "random", "new_data_key", "unwrap_data_key", "certificate_chain", "certify_server_leaf", "certify", "health", "open", "revoke", "revocation_list", "generations", "rewrap_data_key"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -157,7 +163,7 @@ class CustodyResponse(_message.Message):
 
     @_builtins.property
     def value(self) -> Global___CustodyValue:
-        """One value: random bytes or an unwrapped data key."""
+        """One value: random bytes, an unwrapped data key or what a sealed message held."""
 
     @_builtins.property
     def certificates(self) -> Global___CustodyCertificates:
@@ -325,6 +331,50 @@ class CustodyUnwrapDataKeyRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CustodyUnwrapDataKeyRequest: _TypeAlias = CustodyUnwrapDataKeyRequest  # noqa: Y015
+
+@_typing.final
+class CustodyOpenRequest(_message.Message):
+    """Opens a message sealed to a P-256 key that never leaves the token: HPKE's base mode (RFC 9180)
+    with DHKEM(P-256, HKDF-SHA256) and HKDF-SHA256, the first message of its context.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    AEAD_FIELD_NUMBER: _builtins.int
+    ENCAPSULATED_KEY_FIELD_NUMBER: _builtins.int
+    CIPHERTEXT_FIELD_NUMBER: _builtins.int
+    INFO_FIELD_NUMBER: _builtins.int
+    ASSOCIATED_DATA_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Label of the key that the message was sealed to."""
+    aead: _builtins.int
+    """Number of the AEAD in RFC 9180 section 7.3: 1 is AES-128-GCM, 2 is AES-256-GCM."""
+    encapsulated_key: _builtins.bytes
+    """The sender's ephemeral public key: an uncompressed point, 65 bytes."""
+    ciphertext: _builtins.bytes
+    """Ciphertext and 16-byte tag, at most 524,288 bytes together."""
+    info: _builtins.bytes
+    """What the message belongs to, at most 4,096 bytes."""
+    associated_data: _builtins.bytes
+    """Associated data, at most 4,096 bytes."""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        aead: _builtins.int = ...,
+        encapsulated_key: _builtins.bytes = ...,
+        ciphertext: _builtins.bytes = ...,
+        info: _builtins.bytes = ...,
+        associated_data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aead", b"aead", "associated_data", b"associated_data", "ciphertext", b"ciphertext", "encapsulated_key", b"encapsulated_key", "info", b"info", "key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustodyOpenRequest: _TypeAlias = CustodyOpenRequest  # noqa: Y015
 
 @_typing.final
 class CustodyCertificateChainRequest(_message.Message):

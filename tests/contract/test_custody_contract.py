@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import cast
@@ -14,13 +14,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from juki.custody.port import (
+    EXCHANGE,
     INDIVIDUAL_NUMBER,
     SERVER_ISSUER,
     SIGNING,
     TLS_CLIENT,
     WRAPPING,
     Custody,
+    SealedMessage,
 )
+from juki.custody.sealing import recipient_key, seal
 from juki.custody.verify import verify_chain, verify_signature
 from juki.domain.errors import JukiError, Reason
 from tests.custody_fixtures import RunningCustody, TrustDomain
@@ -74,6 +77,19 @@ def test_a_data_key_is_unwrapped_by_its_own_custody_and_untouched_only(held: Hel
     assert refused.value.reason is Reason.INVALID_FIELD
 
 
+def test_a_message_sealed_to_a_municipality_is_opened_by_its_custody_only_as_sealed(
+    held: Held,
+) -> None:
+    chain = held.custody.certificate_chain(EXCHANGE)
+    recipient = recipient_key(chain, held.roots_der, datetime.now(UTC), CS_IDENTITY)
+    sealed = seal(recipient, b"moving-out certificate", b"221309 to 131016")
+    assert b"moving-out" not in sealed.ciphertext
+    assert held.custody.open_sealed(EXCHANGE, sealed) == b"moving-out certificate"
+    with pytest.raises(JukiError) as refused:
+        held.custody.open_sealed(EXCHANGE, replace(sealed, info=b"221309 to 131024"))
+    assert refused.value.reason is Reason.TAMPERING_DETECTED
+
+
 @pytest.mark.parametrize(
     "attempt",
     [
@@ -82,6 +98,8 @@ def test_a_data_key_is_unwrapped_by_its_own_custody_and_untouched_only(held: Hel
         lambda custody: custody.sign("no such key", DIGESTS),
         lambda custody: custody.mac(INDIVIDUAL_NUMBER, DIGESTS),
         lambda custody: custody.mac(WRAPPING, DIGESTS),
+        lambda custody: custody.sign(EXCHANGE, DIGESTS),
+        lambda custody: custody.open_sealed(SIGNING, SealedMessage(bytes(65), bytes(16), b"")),
         lambda custody: custody.new_data_key(SIGNING),
         lambda custody: custody.certificate_chain("issuing-ca"),
         lambda custody: custody.certify_server_leaf(TLS_CLIENT, b""),

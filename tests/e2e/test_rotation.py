@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import create_engine, select
 from sqlalchemy.engine import make_url
 
@@ -27,6 +28,7 @@ from hsm.rotation import in_order
 from hsm.unattended_rotation import retire, rotate
 from juki.audit.head import read_head
 from juki.custody.port import (
+    EXCHANGE,
     INDIVIDUAL_NUMBER,
     ISSUING_AUTHORITY,
     SERVER_ISSUER,
@@ -35,6 +37,7 @@ from juki.custody.port import (
     WRAPPING,
 )
 from juki.custody.roots import load_roots
+from juki.custody.sealing import seal
 from juki.custody.verify import fingerprint
 from juki.demo.checks import PensionBody
 from juki.demo.gateway import Register
@@ -313,6 +316,16 @@ def _individual_number(network: LocalNetwork, load: Load) -> bool:
     return made and newest == f"{INDIVIDUAL_NUMBER}.2"
 
 
+def _exchange(network: LocalNetwork, load: Load) -> bool:
+    """What is sealed to the gateway's certificate of today opens under the second generation."""
+    custody = network.custody(f"cs-{TOWN}")
+    key = chain_in_use(network, f"cs-{TOWN}", EXCHANGE)[0].public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    message = seal(key, b"moving-out data", b"test")
+    opened = custody.open_sealed(EXCHANGE, message)
+    return opened == b"moving-out data" and custody.generations(EXCHANGE).current == "exchange.2"
+
+
 EFFECTS: dict[str, Callable[[LocalNetwork, Load], bool]] = {
     "root": _root,
     ISSUING_AUTHORITY: _issuing_authority,
@@ -321,5 +334,6 @@ EFFECTS: dict[str, Callable[[LocalNetwork, Load], bool]] = {
     TLS_CLIENT: _tls_client,
     WRAPPING: _wrapping,
     INDIVIDUAL_NUMBER: _individual_number,
+    EXCHANGE: _exchange,
 }
 """Whether a new key of each class is at its work."""

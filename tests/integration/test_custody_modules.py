@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,49 @@ def test_a_module_without_a_token_is_loaded_and_refused_in_clear_words(own_host:
     assert "Traceback" not in str(refused.value)
 
 
+def test_of_two_tokens_with_one_label_the_serial_number_chooses(own_host: HostFiles) -> None:
+    configuration = own_host.configuration
+    with_serial = configuration.read_text()
+    (line,) = (one for one in with_serial.splitlines() if one.startswith("serial = "))
+    second_token(own_host)
+    with running_custody(own_host) as custody:
+        assert custody.client.health().token_label == "cs-221309"
+    configuration.write_text(with_serial.replace(f"{line}\n", ""))
+    with pytest.raises(AssertionError) as refused:
+        start_custody(configuration)
+    assert "more than one token is labelled 'cs-221309': name the serial" in str(refused.value)
+    configuration.write_text(with_serial.replace(line, 'serial = "0123456789abcdef"'))
+    with pytest.raises(AssertionError) as refused:
+        start_custody(configuration)
+    assert "no token is labelled 'cs-221309' with serial number 0123" in str(refused.value)
+
+
+def second_token(host: HostFiles) -> None:
+    """Another token with the same label beside the host's."""
+    label = ["--label", "cs-221309", "--pin", "1234", "--so-pin", "123456"]
+    subprocess.run(
+        ["softhsm2-util", "--init-token", "--free", *label],
+        env={**os.environ, "SOFTHSM2_CONF": str(host.directory / "softhsm2.conf")},
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_custody_says_at_start_which_mechanism_a_real_module_lacks(own_host: HostFiles) -> None:
+    softhsm = own_host.directory / "softhsm2.conf"
+    # SoftHSM 2.6 keeps offering the first of a list.
+    softhsm.write_text(
+        softhsm.read_text() + "slots.mechanisms = -CKM_ECDSA,CKM_AES_GCM,CKM_SHA256_HMAC\n"
+    )
+    with pytest.raises(AssertionError) as refused:
+        start_custody(own_host.configuration)
+    said = str(refused.value)
+    assert "the token does not offer" in said
+    assert "SHA256_HMAC (to authenticate messages)" in said
+    assert "AES_GCM (to wrap data keys)" in said
+    assert "Traceback" not in said
+
+
 def test_custody_leaves_no_core_dump(own_host: HostFiles) -> None:
     with running_custody(own_host) as custody:
         for process in (custody.process.pid, custody.worker):
@@ -47,7 +91,9 @@ def test_the_memory_of_a_hardened_process_is_closed_to_others_of_its_user() -> N
     assert said.stdout.split() == ["True", "False"]
 
 
-@pytest.mark.parametrize("label", ["tls-client", "signing", "server-issuer", "wrapping"])
+@pytest.mark.parametrize(
+    "label", ["tls-client", "signing", "server-issuer", "exchange", "wrapping"]
+)
 def test_no_way_gets_a_private_or_secret_key_out(
     trust_domain: TrustDomain, own_host: HostFiles, label: str
 ) -> None:

@@ -98,14 +98,18 @@ def test_each_host_holds_its_own_keys_and_no_others(trust_domain: TrustDomain) -
         location = trust_domain.files(host.name).token(trust_domain.plan.module, host.name)
         with open_token(location) as token:
             labels = ("tls-client", "signing", "server-issuer", "wrapping", "individual-number")
-            return {label for label in (*labels, "issuing-ca", "root") if token.has_key(label)}
+            return {
+                label
+                for label in (*labels, "exchange", "issuing-ca", "root")
+                if token.has_key(label)
+            }
 
     server = {"tls-client", "signing", "server-issuer", "wrapping"}
     assert {host.name: held(host) for host in trust_domain.plan.hosts()} == {
         "national": server | {"issuing-ca", "individual-number"},
         "agency-pension": {"tls-client"},
         "pref22": server | {"issuing-ca"},
-        "cs-221309": server,
+        "cs-221309": server | {"exchange"},
         "cs-221309-register": {"tls-client"},
         "pref13": server | {"issuing-ca"},
     }

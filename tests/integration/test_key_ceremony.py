@@ -182,7 +182,11 @@ def test_every_key_of_every_host_is_of_one_class_and_the_root_is_of_its_own(firs
     plan = ceremony(first, (), ("221309",)).plan
     classes = {one.label: one for one in key_classes(plan)}
     for host in plan.hosts():
-        for label in (*host.signing_labels(), *host.wrapping_labels(), *host.mac_labels()):
+        for label in (
+            *host.elliptic_labels(),
+            *host.wrapping_labels(),
+            *host.mac_labels(),
+        ):
             assert host.name in classes[label].holders
     assert (classes["root"].holders, classes["root"].uses) == (("root",), ())
     shorter = replace(plan, lifetime_days={"signing": 30})

@@ -95,6 +95,13 @@ def test_all_municipalities_of_a_prefecture_are_meant_by_all(tmp_path: Path) -> 
         ("tls-client = 398", "tls-client = 3651", "longer than that of issuing-ca"),
         ("issuing-ca = 3650", "issuing-ca = 7301", "longer than that of root"),
         ('trust_domain = "juki.example"', "", "trust_domain"),
+        ("allowed_uids", 'nginx_before = ["japan"]\nallowed_uids', "'japan' has no server"),
+        ("allowed_uids", 'nginx_before = ["agency-nenkin"]\nallowed_uids', "has no server"),
+        (
+            "allowed_uids",
+            'nginx_before = ["national", "national"]\nallowed_uids',
+            "national-nginx is described twice",
+        ),
     ],
 )
 def test_a_mistake_is_refused_by_file_and_key(

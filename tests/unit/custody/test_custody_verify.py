@@ -162,9 +162,9 @@ def test_a_path_longer_than_allowed_is_refused(authority: Authority, domain: Dom
 def test_an_authority_that_may_not_sign_certificates_is_refused(
     authority: Authority, domain: Domain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leafs_usage = _key_usage(is_authority=False)
+    leafs_usage = _key_usage(SIGNING_PROFILE)
     with monkeypatch.context() as careless:
-        careless.setattr("hsm.authority._key_usage", lambda **_: leafs_usage)
+        careless.setattr("hsm.authority._key_usage", lambda _: leafs_usage)
         sub_key = key()
         sub = authority.certify(
             domain.issuing, sub_key.public_key(), "sub", HOSTS, replace(ISSUING, path_length=0)

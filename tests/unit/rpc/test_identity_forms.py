@@ -145,6 +145,12 @@ class _Connection:
     def __init__(self, transport: bytes, uri: bytes) -> None:
         self._properties = {"transport_security_type": [transport], "peer_uri": [uri]}
 
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:40000"
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
     def auth_context(self) -> dict[str, list[bytes]]:
         return self._properties
 
