@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,7 +42,12 @@ class TokenSection(_Section):
 
     module: Path
     label: str
-    pin_file: Path
+    serial: str | None = Field(default=None, pattern="^[!-~]{1,16}$")
+    """The token's serial number, as the module gives it; chosen by label alone without."""
+    pin_file: Path | None = None
+    """Holds the user's PIN; its owner alone may read it."""
+    pin_credential: str | None = Field(default=None, pattern="^[A-Za-z0-9_.-]{1,64}$")
+    """Instead: name of the systemd credential with the PIN (`LoadCredentialEncrypted=`)."""
     softhsm_configuration: Path | None = None
     """SoftHSM only: its configuration file."""
     silence_seconds: float = Field(default=3.0, gt=0)
@@ -51,14 +57,30 @@ class TokenSection(_Section):
     workers: int = Field(default=1, ge=1, le=64)
     """Processes with a session each: more than one where the token signs in parallel."""
 
-    def location(self) -> TokenLocation:
-        """Where the token is and how to open it."""
-        return TokenLocation(
-            self.module, self.label, self.pin_file, self.softhsm_configuration, self.serial
-        )
+    @model_validator(mode="after")
+    def _has_one_pin(self) -> TokenSection:
+        if (self.pin_file is None) == (self.pin_credential is None):
+            raise ValueError("either pin_file or pin_credential says where the PIN is")
+        return self
 
-    serial: str | None = Field(default=None, pattern="^[!-~]{1,16}$")
-    """The token's serial number, as the module gives it; chosen by label alone without."""
+    @property
+    def pin(self) -> Path:
+        """The file that holds the PIN, wherever it comes from."""
+        if self.pin_file is not None:
+            return self.pin_file
+        directory = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not directory:
+            raise JukiError(
+                Reason.CONFIGURATION_INVALID,
+                "token.pin_credential is set, but systemd has given this process no credentials",
+            )
+        return Path(directory) / str(self.pin_credential)
+
+    def location(self) -> TokenLocation:
+        """Where the token is and how to open it; raises CONFIGURATION_INVALID."""
+        return TokenLocation(
+            self.module, self.label, self.pin, self.softhsm_configuration, self.serial
+        )
 
 
 class ServerLeafSection(_Section):
@@ -149,7 +171,7 @@ def _resolved(configuration: Configuration, folder: Path) -> Configuration:
             "token": token.model_copy(
                 update={
                     "module": folder / token.module,
-                    "pin_file": folder / token.pin_file,
+                    "pin_file": folder / token.pin_file if token.pin_file else None,
                     "softhsm_configuration": folder / softhsm if softhsm else None,
                 }
             ),

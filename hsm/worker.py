@@ -140,7 +140,7 @@ def _patiently_opened(configuration: Configuration, link: socket.socket) -> Iter
     section = configuration.token
     # Beside the sockets: where custody can make those it can also write this.
     memory = configuration.sockets[0].path.with_name("pin_refused.json")
-    guard = PinGuard(section.pin_file, memory)
+    guard = PinGuard(section.pin, memory)
     backoff = Backoff()
     told = ""
     with ExitStack() as stack:
@@ -153,7 +153,7 @@ def _patiently_opened(configuration: Configuration, link: socket.socket) -> Iter
             except PKCS11Error as error:
                 why = _words(error)
             if why != told:
-                _log.error("token not opened", why=why, pin_file=str(section.pin_file))
+                _log.error("token not opened", why=why, pin_file=str(section.pin))
                 told = why
             send(link, Kind.NOT_OPENED, why)
             pause = backoff.failed()

@@ -96,6 +96,33 @@ def configure(files: HostFiles, line: str) -> None:
     files.configuration.write_text(text.replace("[token]", f"[token]\n{line}"))
 
 
+def test_the_pin_may_be_a_systemd_credential(
+    own_host: HostFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir(mode=0o700)
+    (own_host.directory / "pin").rename(credentials / "token-pin")
+    text = own_host.configuration.read_text()
+    own_host.configuration.write_text(
+        text.replace('pin_file = "pin"', 'pin_credential = "token-pin"')
+    )
+    with monkeypatch.context() as without:
+        without.delenv("CREDENTIALS_DIRECTORY", raising=False)
+        with pytest.raises(AssertionError, match="pin_credential is set"):
+            start_custody(own_host.configuration)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    with running_custody(own_host):
+        assert signs(own_host)
+
+
+@pytest.mark.parametrize("pins", ['pin_file = "pin"\npin_credential = "pin"', ""])
+def test_a_configuration_says_once_where_the_pin_is(own_host: HostFiles, pins: str) -> None:
+    text = own_host.configuration.read_text()
+    own_host.configuration.write_text(text.replace('pin_file = "pin"', pins))
+    with pytest.raises(AssertionError, match="either pin_file or pin_credential"):
+        start_custody(own_host.configuration)
+
+
 def await_waiting(files: HostFiles) -> subprocess.Popen[str]:
     """Custody that was started while its token cannot be opened."""
     with log_file(files.configuration).open("w") as log:
