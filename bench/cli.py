@@ -17,6 +17,7 @@ from bench.lookup import LookupFigures, measure_lookups
 from bench.lookup_client import BATCH
 from bench.lookup_server import Kind
 from bench.numbers import NumberFigures, measure_numbers
+from bench.revoked_body import LIMIT_SECONDS, Refusals
 from juki.domain.errors import JukiError
 
 app = typer.Typer(
@@ -37,6 +38,9 @@ def lookup(
     rotate_keys: Annotated[
         bool, typer.Option("--rotate-keys", help="Rotate every class of keys meanwhile.")
     ] = False,
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Revoke a second body that asks meanwhile.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Lookups over mutual TLS: ours (policy, record on disk, index) against a bare handler.
@@ -47,7 +51,7 @@ def lookup(
 
         juki bench lookup --people 1000000 --rounds 9 --json
 
-        juki bench lookup --rotate-keys
+        juki bench lookup --rotate-keys --revoke
     """
     console = Console(stderr=True)
     try:
@@ -57,6 +61,7 @@ def lookup(
                 rounds=rounds,
                 seconds=seconds,
                 rotate_keys=rotate_keys,
+                revoke=revoke,
                 progress=status.update,
             )
     except JukiError as error:
@@ -228,6 +233,17 @@ def _intake_table(figures: IntakeFigures) -> Table:
     return table
 
 
+def _told_of_revocation(refusals: Refusals | None) -> str:
+    if refusals is None:
+        return ""
+    return (
+        f" A body revoked meanwhile: {refusals.answered_before:,} calls answered before,"
+        f" {refusals.refused_before} refused; first refused after"
+        f" {refusals.refused_after_seconds:.2f} s; of {refusals.calls_after_limit:,} calls after"
+        f" {LIMIT_SECONDS:.0f} s {refusals.refused_after_limit:,} refused."
+    )
+
+
 def _table(figures: LookupFigures) -> Table:
     table = Table(
         "lookups a second",
@@ -239,6 +255,7 @@ def _table(figures: LookupFigures) -> Table:
             f"{figures.machine}. Ours: mutual TLS, policy, durable record, index. Bare: mutual TLS"
             " and the same index only. Both indexes were built from generated people directly."
             + (f" Rotated meanwhile: {', '.join(figures.rotated)}." if figures.rotated else "")
+            + _told_of_revocation(figures.revocation)
         ),
     )
     for name, method, persons in (

@@ -13,9 +13,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -24,22 +25,30 @@ from bench.lookup_client import BATCH
 from bench.lookup_server import Kind
 from bench.machine import Machine
 from bench.people import write_people
+from bench.revoked_body import LIMIT_SECONDS, Refusals
 from bench.rotation import Background, rotate_every_class, rotated_everywhere
 from hsm.host_files import host_files, root_file
-from hsm.plan import SERVER_SOCKET, ProvisioningPlan
+from hsm.plan import AUTHORITY_SOCKET, SERVER_SOCKET, ProvisioningPlan
 from hsm.provision import provision
+from juki.custody.client import CustodyClient
+from juki.custody.port import ISSUING_AUTHORITY
 from juki.domain.errors import JukiError, Reason
 from juki.localnet.process import ManagedProcess
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - memory-backed, which the index demands
 AGENCY: Final = "bench"
+LEAVER: Final = "leaver"
+"""The body that is revoked meanwhile."""
+
 BUILDING_SECONDS: Final = 600.0
 METHODS: Final = ("BatchLookup", "Lookup")
+_ASKING_SECONDS: Final = 2.0
+"""How long the leaver asks before it is revoked, and when nobody should answer it any more."""
 
-_REGISTRY: Final = f"""
+_REGISTERED: Final = """
 [[agency]]
-identity = "spiffe://agency.juki.example/{AGENCY}"
-name = "bench"
+identity = "spiffe://agency.juki.example/{name}"
+name = "{name}"
 route = "national"
 
   [[agency.grant]]
@@ -50,7 +59,7 @@ route = "national"
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LookupFigures:
     """What was measured; rates are medians over the rounds."""
 
@@ -61,6 +70,9 @@ class LookupFigures:
 
     rotated: list[str] = field(default_factory=list)
     """Classes of keys that were rotated meanwhile, at every holder."""
+
+    revocation: Refusals | None = None
+    """What became of the calls of the body that was revoked meanwhile, if one was."""
 
     def rate(self, method: str, server: Kind) -> float:
         """Calls a second, median."""
@@ -88,6 +100,7 @@ class LookupFigures:
             "unary_lookups_per_second_bare": round(self.rate("Lookup", Kind.BARE)),
             "unary_ratio_to_bare": round(self.ratio("Lookup"), 3),
             "key_classes_rotated_meanwhile": self.rotated,
+            "revoked_meanwhile": None if self.revocation is None else asdict(self.revocation),
             "index_built_from": "generated people, directly",
             "machine": self.machine.as_dict(),
         }
@@ -99,13 +112,15 @@ def measure_lookups(
     rounds: int,
     seconds: float,
     rotate_keys: bool = False,
+    revoke: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> LookupFigures:
     """Provisions, starts everything, measures, and leaves nothing behind.
 
     `seconds` is the length of one measurement; each round has four. With `rotate_keys` every class
-    of keys is rotated meanwhile, and rounds go on until all of them are. Raises JukiError where a
-    part does not start or a call fails: calls are never repeated here.
+    of keys is rotated meanwhile, with `revoke` a second body that asks too is revoked; rounds go on
+    until that is done. Raises JukiError where a part does not start or a call fails: calls are
+    never repeated here.
     """
     figures = LookupFigures(people, Machine.this())
     for method in METHODS:
@@ -119,24 +134,34 @@ def measure_lookups(
         progress(f"{people:,} people are generated")
         write_people(memory / "people", people)
         progress("keys and certificates are made in the tokens")
-        plan = ProvisioningPlan(directory / "hosts", (), (AGENCY,))
+        plan = ProvisioningPlan(directory / "hosts", (), (AGENCY, LEAVER))
         provision(plan)
-        for host in ("national", f"agency-{AGENCY}"):
+        for host in ("national", f"agency-{AGENCY}", f"agency-{LEAVER}"):
             _start(stack, directory, host, "hsm", _custody_configuration(directory, host))
         progress("the servers build their indexes")
-        (directory / "agencies.toml").write_text(_REGISTRY, encoding="utf-8")
+        registered = "".join(_REGISTERED.format(name=name) for name in (AGENCY, LEAVER))
+        (directory / "agencies.toml").write_text(registered, encoding="utf-8")
         ports = {kind: _start_server(stack, directory, memory, kind) for kind in Kind}
-        client = stack.enter_context(_running_client(directory, memory, ports))
-        work = (lambda: rotate_every_class(plan)) if rotate_keys else (lambda: None)
-        rotation = stack.enter_context(Background.running(work))
+        client = stack.enter_context(
+            _running_client("bench.lookup_client", directory, memory, ports, AGENCY)
+        )
+
+        def meanwhile() -> None:
+            if revoke:
+                figures.revocation = _revoke(directory, memory, ports)
+            if rotate_keys:
+                rotate_every_class(plan)
+
+        background = stack.enter_context(Background.running(meanwhile))
         number = 0
-        while number < rounds or rotation.is_running:
+        while number < rounds or background.is_running:
             number += 1
             for method in METHODS:
                 # Who goes first alternates, too.
                 for server in list(Kind)[:: 1 if number % 2 else -1]:
                     progress(f"round {number} of {rounds}: {method}, {server}")
-                    rate = _ordered(client, server, method, seconds)
+                    order = {"server": server.value, "method": method, "seconds": seconds}
+                    rate = float(_ordered(client, order)["calls_per_second"])
                     figures.calls_per_second[method, server].append(rate)
         figures.rotated.extend(rotated_everywhere(plan))
     return figures
@@ -180,22 +205,39 @@ def _start_server(stack: ExitStack, directory: Path, memory: Path, kind: Kind) -
     return int(_start(stack, directory, kind, "bench.lookup_server", configuration).facts["port"])
 
 
+def _revoke(directory: Path, memory: Path, ports: dict[Kind, int]) -> Refusals:
+    """Has the leaver ask for a while, revokes it, and hears how its calls ended."""
+    with _running_client("bench.revoked_body", directory, memory, ports, LEAVER) as leaver:
+        time.sleep(_ASKING_SECONDS)
+        authority = host_files(directory / "hosts", "national").socket(AUTHORITY_SOCKET)
+        with CustodyClient(authority) as custody:
+            revoked_at = time.monotonic()
+            custody.revoke(
+                ISSUING_AUTHORITY,
+                identity=f"spiffe://agency.juki.example/{LEAVER}",
+                serial_numbers=(),
+                reason="keyCompromise",
+            )
+        time.sleep(LIMIT_SECONDS + _ASKING_SECONDS)
+        return Refusals(**_ordered(leaver, {"revoked_at": revoked_at}))
+
+
 @contextmanager
 def _running_client(
-    directory: Path, memory: Path, ports: dict[Kind, int]
+    module: str, directory: Path, memory: Path, ports: dict[Kind, int], agency: str
 ) -> Iterator[subprocess.Popen[str]]:
-    configuration = directory / "client.toml"
+    configuration = directory / f"{module}.toml"
     _write(
         configuration,
         people=memory / "people",
         server_name="server.national.juki.example",
-        custody_socket=host_files(directory / "hosts", f"agency-{AGENCY}").socket(SERVER_SOCKET),
+        custody_socket=host_files(directory / "hosts", f"agency-{agency}").socket(SERVER_SOCKET),
         roots_pem=root_file(directory / "hosts"),
     )
     with configuration.open("a", encoding="utf-8") as file:
         file.write("[ports]\n" + "".join(f"{kind} = {port}\n" for kind, port in ports.items()))
     with subprocess.Popen(
-        [sys.executable, "-m", "bench.lookup_client", "--config", str(configuration)],
+        [sys.executable, "-m", module, "--config", str(configuration)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -208,13 +250,12 @@ def _running_client(
             client.terminate()
 
 
-def _ordered(client: subprocess.Popen[str], server: Kind, method: str, seconds: float) -> float:
+def _ordered(client: subprocess.Popen[str], order: dict[str, Any]) -> dict[str, Any]:
     if client.stdin is None:
         raise JukiError(Reason.INTERNAL, "the bench's client has no standard input")
-    order = {"server": server.value, "method": method, "seconds": seconds}
     client.stdin.write(json.dumps(order) + "\n")
     client.stdin.flush()
-    return float(_answer_of(client)["calls_per_second"])
+    return _answer_of(client)
 
 
 def _answer_of(client: subprocess.Popen[str]) -> dict[str, Any]:

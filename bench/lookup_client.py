@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.lookup_client", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     config = load_config(parser.parse_args().config, BenchClientConfiguration)
-    requests = _requests(config.people)
+    requests = requests_of(config.people)
     with CustodyClient(config.custody_socket) as custody:
         roots, once = load_roots(config.roots_pem), ChannelSettings(attempts=1)
         channels = {
@@ -79,7 +79,7 @@ def _raw(channel: grpc.Channel, method: str) -> Any:
     return channel.unary_unary(f"/{LOOKUP_SERVICE}/{method}", bytes, bytes)
 
 
-def _requests(people: Path) -> dict[str, list[bytes]]:
+def requests_of(people: Path) -> dict[str, list[bytes]]:
     """Serialised requests of each method, for people of the file drawn at random."""
     numbers = [
         identification_pb2.IdentificationInformation.FromString(state.information).individual_number
