@@ -31,7 +31,7 @@ def bench() -> None:
 
 
 @app.command()
-def lookup(
+def lookup(  # noqa: PLR0917 - each is an option of the command
     people: Annotated[int, typer.Option(help="Synthetic people in the index.", min=1)] = 20_000,
     rounds: Annotated[int, typer.Option(help="Rounds; the median counts.", min=1)] = 5,
     seconds: Annotated[float, typer.Option(help="Length of each measurement.", min=0.1)] = 2.0,
