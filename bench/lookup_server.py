@@ -104,6 +104,7 @@ def _serve_ours(
     own_list.take()
     lists = Worker("revocation-own", own_list.work, wake=own_list.wake)
     lists.start()
+    pseudonymiser = Pseudonymiser(custody.new_data_key(WRAPPING).plaintext)
     server = JukiServer(
         ServerSettings("127.0.0.1:0", worker_threads=WORKER_THREADS, raw=RAW_METHODS),
         credentials,
@@ -117,7 +118,7 @@ def _serve_ours(
         index=index,
         policy=Policy.load(config.agencies),
         audit=audit,
-        pseudonymiser=Pseudonymiser(custody.new_data_key(WRAPPING).plaintext),
+        pseudonymiser=lambda: pseudonymiser,
         registry=registry,
         clock=time.time_ns,
     )

@@ -12,7 +12,6 @@ from sqlalchemy import Engine
 
 from juki.audit.head import HeadKey, HeadSigning
 from juki.audit.log import FileAuditLog
-from juki.audit.pseudonym import Pseudonymiser
 from juki.custody.client import CustodyClient
 from juki.custody.port import INDIVIDUAL_NUMBER, Custody
 from juki.custody.roots import load_roots
@@ -21,12 +20,13 @@ from juki.evidence.workers import evidence_workers
 from juki.index.lmdb_index import LmdbIndex
 from juki.policy.evaluator import Policy
 from juki.process import run_server
-from juki.register.data_key import KeyPurpose, open_data_key, open_sealing_keys
+from juki.register.data_key import open_sealing_keys
 from juki.register.disputes import DisputeBook
 from juki.register.intake import Committed, NotificationIntake
 from juki.register.keeping import checkpoint_signing
 from juki.register.persons import PersonRegister
 from juki.register.probes import register_probes
+from juki.register.pseudonym_keys import PseudonymKeys
 from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
@@ -46,6 +46,7 @@ from juki.store.rewrapping import start_rewrapping
 from juki.store.sealing import Sealer
 from juki.store.verification import RootedDatabase
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
+from juki.worker import Worker
 from national_server.callers import check_caller, recipient
 from national_server.code_pool import CodePool
 from national_server.codes_service import CodeServicer, GrantServicer, NationalCodeRegistry
@@ -111,7 +112,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         check_caller(identity, municipality)
         confirmations.require(recipient(identity))
 
-    pseudonym_key, _ = open_data_key(engine, custody, KeyPurpose.PSEUDONYMS)
+    pseudonym_keys = PseudonymKeys(sealing.keys)
     audit = FileAuditLog(config.audit_directory, head_signing=_head_signing(custody))
     stack.callback(audit.close)
     probes = register_probes(engine, custody) | {
@@ -181,19 +182,22 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         index=index,
         policy=policy,
         audit=audit,
-        pseudonymiser=Pseudonymiser(pseudonym_key),
+        pseudonymiser=pseudonym_keys.newest,
         registry=registry,
     )
     revocation.serve(server, lambda: intake.certificates_of(()))
     revocation.start(stack, server)
-    for worker in evidence_workers(
-        config.evidence,
-        engine=engine,
-        sealer=sealer,
-        custody=custody,
-        intake=intake,
-        issuer=national_identity(config.trust_domain),
-        registry=registry,
+    for worker in (
+        Worker("pseudonym-keys", pseudonym_keys.work, wake=pseudonym_keys.wake),
+        *evidence_workers(
+            config.evidence,
+            engine=engine,
+            sealer=sealer,
+            custody=custody,
+            intake=intake,
+            issuer=national_identity(config.trust_domain),
+            registry=registry,
+        ),
     ):
         worker.start()
         stack.callback(worker.close)

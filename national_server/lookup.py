@@ -30,7 +30,7 @@ def add_lookup_service(
     index: PersonReader,
     policy: Policy,
     audit: AuditLog,
-    pseudonymiser: Pseudonymiser,
+    pseudonymiser: Callable[[], Pseudonymiser],
     registry: CollectorRegistry,
     clock: Callable[[], int] = time.time_ns,
 ) -> None:

@@ -133,7 +133,7 @@ def running_lookup_server(
             index=index,
             policy=Policy.load(registry_file),
             audit=audit,
-            pseudonymiser=PSEUDONYMISER,
+            pseudonymiser=lambda: PSEUDONYMISER,
             registry=registry,
         )
         server.start()

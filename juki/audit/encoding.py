@@ -28,6 +28,7 @@ def encode(record: AuditRecord) -> bytes:
         granted_fields=_numbers(record.granted_fields),
         refusal_reason=record.refusal or "",
         pseudonyms=record.pseudonyms,
+        pseudonym_key=record.pseudonym_key,
         outcomes=record.outcomes,
     ).SerializeToString()
 
@@ -51,6 +52,7 @@ def decode(data: bytes) -> AuditRecord:
         granted_fields=frozenset(map(Field, message.granted_fields)),
         refusal=Reason(message.refusal_reason) if message.refusal_reason else None,
         pseudonyms=message.pseudonyms,
+        pseudonym_key=message.pseudonym_key,
         outcomes=message.outcomes,
     )
 

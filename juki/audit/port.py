@@ -51,6 +51,9 @@ class AuditRecord:
     granted_fields: Set[Field] = frozenset()
     refusal: Reason | None = None
     pseudonyms: bytes = field(default=b"", repr=False)
+    pseudonym_key: int = 0
+    """Version of the key under the pseudonyms; 0 where there are none."""
+
     outcomes: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:

@@ -25,11 +25,14 @@ class Pseudonymiser:
     equal output is the purpose. The constant keeps these blocks apart from any other use of AES.
     HMAC per person would be 50 times slower.
 
-    The key is a data key that the token unwrapped into memory.
+    The key is a data key that the token unwrapped into memory; records name its version. A key
+    that is rotated leaves the records before it as they are: whoever looks for a person asks under
+    every version.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, version: int = 1) -> None:
         """Raises InvalidValue unless `key` has 32 bytes."""
+        self.version = version
         if len(key) != KEY_BYTES:
             raise InvalidValue("a pseudonym key has 32 bytes")
         self._cipher = Cipher(algorithms.AES256(key), modes.ECB())  # noqa: S305 - see above

@@ -31,7 +31,7 @@ from juki.register.tables import data_key, register_root
 from juki.rpc.names import gateway_identity, national_identity, prefecture_identity
 from juki.server_config import ServerConfiguration
 from juki.store.checkpoint import CheckpointFile, Standing, verify_checkpoints
-from juki.store.data_keys import KeyStore, SealingKeys
+from juki.store.data_keys import KeyPurpose, KeyStore, SealingKeys
 from juki.store.engine import open_engine
 from juki.store.rekeying import count_blind, count_sealed, rekey_index, reseal
 from juki.store.verification import RootedDatabase, Verification, verify
@@ -242,6 +242,22 @@ def rotate_index_key(tier: TierArgument, config: ConfigOption) -> None:
             register.database, register.sealing.keys, lambda rows: progress.advance(task, rows)
         )
     Console().print(f"all blind indexes are under index key {version}")
+
+
+@app.command("rotate-pseudonym-key")
+def rotate_pseudonym_key(config: ConfigOption) -> None:
+    """Write the audit log's pseudonyms under a new key from now on (the nation's server only).
+
+    Works beside the running server, which takes the key up within seconds; custody has to run.
+    Records are never written anew: they name their key, and every key stays.
+
+    \b
+    Example:
+      juki register rotate-pseudonym-key --config /etc/juki/national.toml
+    """
+    with _told_errors(), open_register(Tier.NATIONAL, config) as register:
+        _, version = register.sealing.keys.make_next(KeyPurpose.PSEUDONYMS)
+    Console().print(f"pseudonyms are written under key {version}")
 
 
 @contextmanager

@@ -50,12 +50,15 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         index: PersonReader,
         policy: Policy,
         audit: AuditLog,
-        pseudonymiser: Pseudonymiser,
+        pseudonymiser: Callable[[], Pseudonymiser],
         clock: Callable[[], int],
         metrics: LookupMetrics,
         tier: Tier = Tier.NATIONAL,
     ) -> None:
-        """`clock` gives nanoseconds since 1970-01-01 UTC, for the records."""
+        """`clock` gives nanoseconds since 1970-01-01 UTC, for the records.
+
+        `pseudonymiser` gives the one of the newest key.
+        """
         self._index = index
         self._policy = policy
         self._audit = audit
@@ -149,11 +152,13 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         with metrics.stage("look_up"):
             looked_up = self._look_up(question.keys, granted.mask)
         with metrics.stage("record"):
+            pseudonymiser = self._pseudonymiser()
             self._append(
                 question,
                 article=granted.decision.article,
                 granted_fields=granted.decision.granted,
-                pseudonyms=self._pseudonymiser.pseudonyms(looked_up.ordinals),
+                pseudonyms=pseudonymiser.pseudonyms(looked_up.ordinals),
+                pseudonym_key=pseudonymiser.version,
                 outcomes=looked_up.outcomes,
             )
         metrics.answered(granted.affair, looked_up.outcomes)
@@ -179,6 +184,7 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         granted_fields: frozenset[Field] = frozenset(),
         refusal: Reason | None = None,
         pseudonyms: bytes = b"",
+        pseudonym_key: int = 0,
         outcomes: bytes = b"",
     ) -> None:
         """Returns once the record is durable; raises AuditUnavailable."""
@@ -195,6 +201,7 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
             granted_fields=granted_fields,
             refusal=refusal,
             pseudonyms=pseudonyms,
+            pseudonym_key=pseudonym_key,
             outcomes=outcomes,
         )
         try:

@@ -6,20 +6,8 @@ from sqlalchemy import Engine
 
 from juki.custody.port import Custody
 from juki.register import tables as t
-from juki.store.data_keys import KeyPurpose, KeyStore, SealingKeys
+from juki.store.data_keys import KeyStore, SealingKeys
 from juki.store.sealing import Sealer
-
-__all__ = ["KeyPurpose", "open_data_key", "open_sealer", "open_sealing_keys"]
-
-
-def open_data_key(engine: Engine, custody: Custody, purpose: KeyPurpose) -> tuple[bytes, int]:
-    """The newest data key (32 bytes) of a purpose and its version; made when there is none.
-
-    Raises:
-        JukiError: CUSTODY_UNAVAILABLE, or TAMPERING_DETECTED when the stored key was not wrapped
-            by this host's token.
-    """
-    return KeyStore(engine, t.data_key, custody).newest(purpose)
 
 
 def open_sealing_keys(engine: Engine, custody: Custody) -> SealingKeys:

@@ -70,6 +70,7 @@ class AuditRecord(_message.Message):
     REFUSAL_REASON_FIELD_NUMBER: _builtins.int
     PSEUDONYMS_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
+    PSEUDONYM_KEY_FIELD_NUMBER: _builtins.int
     time_unix_nanos: _builtins.int
     """When the call arrived, nanoseconds since 1970-01-01 UTC."""
     body_identity: _builtins.str
@@ -96,6 +97,8 @@ class AuditRecord(_message.Message):
     """Pseudonyms of the persons looked up, 16 bytes each, in the order of the call."""
     outcomes: _builtins.bytes
     """One byte for each pseudonym, a value of LookupOutcome."""
+    pseudonym_key: _builtins.int
+    """Version of the key under the pseudonyms; 0 where there are none."""
     @_builtins.property
     def requested_fields(self) -> _containers.RepeatedScalarFieldContainer[_lookup_pb2.Field.ValueType]:
         """The fields the caller asked for, ascending."""
@@ -121,10 +124,11 @@ class AuditRecord(_message.Message):
         refusal_reason: _builtins.str = ...,
         pseudonyms: _builtins.bytes = ...,
         outcomes: _builtins.bytes = ...,
+        pseudonym_key: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affair_item", b"affair_item", "affair_table", b"affair_table", "article", b"article", "body_identity", b"body_identity", "granted_fields", b"granted_fields", "office", b"office", "operator", b"operator", "outcomes", b"outcomes", "pseudonyms", b"pseudonyms", "refusal_reason", b"refusal_reason", "request_id", b"request_id", "requested_fields", b"requested_fields", "search_key", b"search_key", "time_unix_nanos", b"time_unix_nanos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affair_item", b"affair_item", "affair_table", b"affair_table", "article", b"article", "body_identity", b"body_identity", "granted_fields", b"granted_fields", "office", b"office", "operator", b"operator", "outcomes", b"outcomes", "pseudonym_key", b"pseudonym_key", "pseudonyms", b"pseudonyms", "refusal_reason", b"refusal_reason", "request_id", b"request_id", "requested_fields", b"requested_fields", "search_key", b"search_key", "time_unix_nanos", b"time_unix_nanos"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
