@@ -135,6 +135,7 @@ def custody(
     rounds: Annotated[int, typer.Option(help="Rounds; the median counts.", min=1)] = 5,
     seconds: Annotated[float, typer.Option(help="Length of each measurement.", min=0.1)] = 2.0,
     handshakes: Annotated[int, typer.Option(help="Handshakes of each kind.", min=5)] = 200,
+    workers: Annotated[int, typer.Option(help="Custody's sessions, a process each.", min=1)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Signatures through custody against a bare loop; TLS keys in the token against in memory.
@@ -144,12 +145,18 @@ def custody(
         juki bench custody
 
         juki bench custody --rounds 9 --json
+
+        juki bench custody --workers 2
     """
     console = Console(stderr=True)
     try:
         with console.status("starting") as status:
             figures = measure_custody(
-                rounds=rounds, seconds=seconds, handshakes=handshakes, progress=status.update
+                rounds=rounds,
+                seconds=seconds,
+                handshakes=handshakes,
+                workers=workers,
+                progress=status.update,
             )
     except JukiError as error:
         typer.echo(f"{error.reason}: {error.message}", err=True)
@@ -169,7 +176,10 @@ def _custody_tables(figures: CustodyFigures) -> tuple[Table, Table]:
         "bare python-pkcs11",
         "ratio",
         "processor",
-        title=f"{CLIENTS} client processes, one custody process; bare: one process, one loop",
+        title=(
+            f"{CLIENTS} client processes, one custody with {figures.workers} session(s);"
+            " bare: one process, one loop"
+        ),
     )
     for batch in BATCHES:
         signatures.add_row(

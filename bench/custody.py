@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -42,6 +43,9 @@ class CustodyFigures:
     """What was measured; lists have one value a round."""
 
     machine: Machine
+    workers: int = 1
+    """Sessions of the custody that signs, each in a process of its own."""
+
     bare_per_second: list[float] = field(default_factory=list)
     per_second: dict[int, list[float]] = field(default_factory=dict)
     """Signatures a second of all clients together, by digests a call."""
@@ -69,6 +73,7 @@ class CustodyFigures:
         """For JSON."""
         return {
             "clients": CLIENTS,
+            "workers": self.workers,
             "rounds": len(self.bare_per_second),
             "bare_signatures_per_second": round(median(self.bare_per_second)),
             "signatures_per_second": {
@@ -93,24 +98,30 @@ def measure_custody(
     rounds: int,
     seconds: float,
     handshakes: int,
+    workers: int = 1,
     progress: Callable[[str], None] = lambda _: None,
 ) -> CustodyFigures:
     """Provisions, starts everything, measures, and leaves nothing behind.
 
+    `workers` is how many sessions, a process each, the custody that signs holds.
+
     `seconds` is the length of one measurement; each round has one for every batch size and one of
     the bare loop. Raises JukiError where a part does not start.
     """
-    figures = CustodyFigures(Machine.this())
+    figures = CustodyFigures(Machine.this(), workers)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="juki-bench-")))
         progress("keys and certificates are made in the tokens")
         plan = ProvisioningPlan(directory, (), (_AGENCY,), nginx_before=("national",))
         provision(plan)
+        signer = host_files(directory, "national").configuration
+        text = signer.read_text(encoding="utf-8")
+        signer.write_text(text.replace("[token]", f"[token]\nworkers = {workers}"), "utf-8")
         custody = {
             host: _start(stack, directory, host, "hsm", host_files(directory, host).configuration)
             for host in ("national", f"agency-{_AGENCY}")
         }
-        processes = [custody["national"].pid, *_children(custody["national"].pid)]
+        processes = [custody["national"].pid, *_children(custody["national"].pid, workers)]
         _measure_signatures(
             figures, plan, processes, rounds=rounds, seconds=seconds, progress=progress
         )
@@ -184,9 +195,14 @@ def _processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
-    return [int(child) for child in text.split()]
+def _children(pid: int, wanted: int) -> list[int]:
+    """The workers of a custody, once there are as many; they open the token one after another."""
+    children: list[int] = []
+    while len(children) < wanted:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
+        children = [int(child) for child in text.split()]
+        time.sleep(0.1)
+    return children
 
 
 def _handshakes(stack: ExitStack, directory: Path, handshakes: int) -> HandshakeTimes:
