@@ -63,7 +63,9 @@ class Terminal:
 def on_a_terminal(arguments: Sequence[str | Path]) -> Iterator[Terminal]:
     """`python …` with a pseudo-terminal as its controlling one, so that `/dev/tty` is it."""
     master, slave = os.openpty()
-    command = ["setsid", "--ctty", "--wait", sys.executable, *map(str, arguments)]
+    # Whoever runs the tests in the background may have them ignore Ctrl-C; a person does not.
+    heard = ["env", "--default-signal=INT"]
+    command = [*heard, "setsid", "--ctty", "--wait", sys.executable, *map(str, arguments)]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "PYTHONPATH": str(REPOSITORY)}
     process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment)
     os.close(slave)

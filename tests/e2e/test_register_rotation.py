@@ -124,6 +124,7 @@ def versions(network: LocalNetwork, tier: str) -> tuple[set[int], set[int]]:
     return sealed, blind
 
 
+@pytest.mark.slow
 def test_keys_are_rotated_at_every_tier_while_events_flow(network: LocalNetwork) -> None:
     choose = random.Random(SEED)
     births = Births(network)

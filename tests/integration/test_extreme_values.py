@@ -36,7 +36,7 @@ _INTEGERS = (0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
 _TEXTS = ("", "\0", "\0" * 16, "0" * 6, "0" * 11, "0" * 12, "x" * 20, "\n" * 8, "9" * 64, "字" * 65)
 _BYTES = (b"", b"\0", bytes(32), bytes(64), b"\xff" * 40)
 _ENDLESS = frozenset({"FollowReturns", "FollowProgress"})
-_ENDLESS_SECONDS = 1.0
+_ENDLESS_SECONDS = 0.3
 """An endless stream that was not refused in this time is open, which is a right answer."""
 
 _RANGES = {
