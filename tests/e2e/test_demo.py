@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from juki.localnet.plan import AGENCIES_FILE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -37,6 +39,7 @@ app()
 """
 
 
+@pytest.mark.slow
 def test_a_demo_in_which_something_does_not_hold_says_what_and_fails(tmp_path: Path) -> None:
     """The foreign ministry is let into the pension's affair, which the story says is refused."""
     registered = AGENCIES_FILE.read_text(encoding="utf-8")

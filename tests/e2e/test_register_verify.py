@@ -74,6 +74,7 @@ def send(network: LocalNetwork, event: register_pb2.RegisterEvent) -> None:
         register.close()
 
 
+@pytest.mark.slow
 def test_what_the_network_wrote_is_whole_and_what_was_put_back_is_found(
     network: LocalNetwork, tmp_path: Path
 ) -> None:

@@ -151,6 +151,7 @@ def test_a_restored_nation_forgets_no_code_no_number_and_nobody(network: LocalNe
         assert len(set(codes)) == len(codes), "no code is given twice"
 
 
+@pytest.mark.slow
 def test_a_restored_prefecture_gets_everything_again_though_nothing_happens(
     network: LocalNetwork,
 ) -> None:

@@ -352,6 +352,7 @@ def test_a_revoked_prefecture_is_refused_by_the_nation_and_its_gateways_send_it_
     assert metric(network, "pref22", taken) == before
 
 
+@pytest.mark.slow
 def test_a_list_that_is_not_renewed_refuses_everyone_under_it_and_says_so_before(
     tmp_path: Path,
 ) -> None:

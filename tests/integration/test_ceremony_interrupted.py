@@ -59,6 +59,7 @@ def kill_points(steps: int) -> list[list[int]]:
     return once + [[chosen.randint(1, steps), chosen.randint(1, steps)] for _ in range(4)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # dozens of processes: slow where others want the cores
 def test_a_first_ceremony_killed_at_any_step_ends_with_the_same_set(tmp_path: Path) -> None:
     whole = new_room(tmp_path / "whole")
@@ -85,6 +86,7 @@ def test_a_first_ceremony_killed_at_any_step_ends_with_the_same_set(tmp_path: Pa
     assert resumed > len(rooms) / 2  # the others were killed before a word was said
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # dozens of processes: slow where others want the cores
 def test_a_resharing_killed_at_any_step_leaves_a_root_that_the_officers_open(
     tmp_path: Path,
