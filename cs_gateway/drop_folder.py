@@ -31,6 +31,7 @@ from cs_gateway.drop_store import DropProgress, DropStore, RefusedLine
 from cs_gateway.intake import Intake, PendingOutcomes
 from cs_gateway.ports import Clock
 from juki.domain.errors import JukiError, Reason
+from juki.durable import sync_directory
 from juki.v1 import register_pb2
 from juki.worker import Worker
 
@@ -223,7 +224,7 @@ class DropFolder:
             self._directory / "acknowledged" / f"name-{digest}.ack.json", acknowledgement
         )
         (self._directory / name).rename(self._directory / f"name-{digest}.refused")
-        _sync_directory(self._directory)
+        sync_directory(self._directory)
         self._failed(Reason.INVALID_FIELD)
         _LOG.warning("drop_file_name_refused", set_aside_as=f"name-{digest}.refused")
 
@@ -255,7 +256,7 @@ class DropFolder:
             path.rename(path.with_name(f"{path.name}.refused"))
         else:
             path.unlink()
-        _sync_directory(self._directory)
+        sync_directory(self._directory)
 
 
 def _can_be_kept(name: str) -> bool:
@@ -285,12 +286,4 @@ def _write_durably(path: Path, content: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(path.parent)

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from cryptography import x509
 
 from juki.domain.errors import JukiError, Reason
+from juki.durable import sync_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class AuthorityRecord:
             fcntl.flock(file, fcntl.LOCK_EX)
             if is_new:
                 self._file.chmod(0o600)
-                _sync_directory(self._file.parent)
+                sync_directory(self._file.parent)
             self._catch_up(file)
             yield LockedRecord(file, self)
 
@@ -182,14 +183,6 @@ def record_certified(
 def key_id_of(issuer: x509.Certificate) -> bytes:
     """The subject key identifier of an authority: what its certificates and lists name it by."""
     return issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _damaged() -> JukiError:

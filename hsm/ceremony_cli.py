@@ -54,7 +54,7 @@ def plan(file: CeremonyFileArgument) -> None:
     Example: juki hsm ceremony plan deploy/ceremony/example.toml
     """
     console = Console(highlight=False)
-    with _refusals(console):
+    with refusals(console):
         read = read_ceremony(file)
         due = _due(read)
         if not due:
@@ -83,7 +83,7 @@ def run(
       juki hsm ceremony run juki.toml --passphrases /run/officers --yes
     """
     console = Console(highlight=False)
-    with _refusals(console):
+    with refusals(console):
         read = read_ceremony(file)
         due = _due(read)
         if not due:
@@ -113,7 +113,7 @@ def reshare_command(
     Example: juki hsm ceremony reshare /media/ceremony/juki.toml
     """
     console = Console(highlight=False)
-    with _refusals(console):
+    with refusals(console):
         read = read_ceremony(file)
         sealed = ceremony_files(read.plan.directory).sealed_pins
         holders = holders_of(sealed) if sealed.exists() else Officers(1, ("nobody",))
@@ -145,7 +145,7 @@ def verify_transcript(
     Example: juki hsm ceremony verify-transcript net/root/transcripts/0001.txt --root root.pem
     """
     console = Console(highlight=False)
-    with _refusals(console):
+    with refusals(console):
         folder = transcript if transcript.is_dir() else transcript.parent
         keys = []
         for certificate in read_chain(root or folder.resolve().parent.parent / "root.pem"):
@@ -174,7 +174,7 @@ def key_classes_command(file: CeremonyFileArgument) -> None:
     Example: juki hsm ceremony key-classes deploy/ceremony/example.toml
     """
     console = Console(highlight=False)
-    with _refusals(console):
+    with refusals(console):
         table = _table("鍵 key", "種類 kind", "保有 held by", "用途 use", "有効 validity")
         for one in key_classes(read_ceremony(file).plan):
             granted: dict[str, list[str]] = {}
@@ -271,7 +271,8 @@ def _progress(console: Console, total: int) -> Iterator[Callable[[Work], None]]:
 
 
 @contextmanager
-def _refusals(console: Console) -> Iterator[None]:
+def refusals(console: Console) -> Iterator[None]:
+    """Says a refusal in its own words and ends the command with 1."""
     try:
         yield
     except JukiError as error:

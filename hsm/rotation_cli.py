@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +10,7 @@ import typer
 from rich.console import Console
 
 from hsm.ceremony import Ceremony
+from hsm.ceremony_cli import refusals
 from hsm.ceremony_file import read_ceremony
 from hsm.officer_terminal import ATTEMPTS, OfficersAtTheTerminal
 from hsm.officers import passphrases_in
@@ -19,7 +18,6 @@ from hsm.plan_file import read_plan
 from hsm.provision import unattended_table
 from hsm.retirement import Retirement, hold_retirement
 from hsm.rotation import Rotation, hold_rotation
-from juki.domain.errors import JukiError
 
 FileArgument = Annotated[
     Path,
@@ -70,7 +68,7 @@ def rotate_command(
       juki hsm rotate network.toml --directory /var/lib/juki --class wrapping
     """
     console = Console(highlight=False)
-    with _refusals(console):
+    with refusals(console):
         ceremony = _ceremony(console, file, directory, passphrases)
         _show(console, hold_rotation(ceremony, Rotation(key_class, tuple(host or ()))))
 
@@ -98,7 +96,7 @@ def retire_command(
       juki hsm retire juki.toml --class tls-client --generation 1 --destroy
     """
     console = Console(highlight=False)
-    with _refusals(console):
+    with refusals(console):
         ceremony = _ceremony(console, file, directory, passphrases)
         retirement = Retirement(key_class, generation, tuple(host or ()), destroy)
         _show(console, hold_retirement(ceremony, retirement))
@@ -125,12 +123,3 @@ def _ceremony(
 def _show(console: Console, text: Path) -> None:
     typer.echo(text.read_text("utf-8"))
     console.print(f"記録 (transcript): {text}", soft_wrap=True)
-
-
-@contextmanager
-def _refusals(console: Console) -> Iterator[None]:
-    try:
-        yield
-    except JukiError as error:
-        console.print(error.message, style="bold red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None

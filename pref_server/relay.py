@@ -16,7 +16,7 @@ from sqlalchemy import Engine, or_, select, update
 from juki.domain.envelope import notification_digest, receipt_digest
 from juki.domain.errors import JukiError, Reason
 from juki.register import tables as t
-from juki.register.archive import read_run
+from juki.register.archive import read_following
 from juki.register.returns import ReturnBox
 from juki.register.signers import SignerDirectory, check_signature, stored_certificates
 from juki.register.streams import read_receipts
@@ -169,18 +169,10 @@ class Relay:
                 self._go_back(stream, max(head.epoch, 1), head.sequence)
         self._heads_checked_at = time.monotonic()
 
-    def _next_run(self, stream: _Pending) -> list[notification_pb2.SignedNotification]:
-        epoch = max(stream.epoch, 1)
-        run = read_run(
-            self._engine, self._sealer, stream.municipality, epoch, stream.sequence + 1, _RUN
-        )
-        if run:
-            return run
-        # The old epoch is relayed to its end; the next one begins with its start.
-        return read_run(self._engine, self._sealer, stream.municipality, epoch + 1, 1, _RUN)
-
     def _relay_stream(self, stream: _Pending) -> None:
-        run = self._next_run(stream)
+        _, _, run = read_following(
+            self._engine, self._sealer, stream.municipality, stream.epoch, stream.sequence, _RUN
+        )
         if not run:
             return
         request = intake_pb2.SubmitNotificationsRequest(

@@ -17,6 +17,7 @@ from typing import Final
 
 from juki.audit.port import AuditPosition
 from juki.audit.segment import Tampered
+from juki.durable import sync_directory
 
 HEAD_FILE: Final = "head"
 _DOMAIN: Final = b"juki audit log head, version 1\0"
@@ -89,15 +90,6 @@ def read_head(directory: Path) -> SignedHead | None:
         return None
     except (ValueError, KeyError, TypeError):
         raise Tampered(path, 0, "the signed head cannot be read") from None
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in `directory` durable; raises OSError."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from juki.audit.head import SignedHead, read_head, sync_directory
+from juki.audit.head import SignedHead, read_head
 from juki.audit.port import AuditPosition
 from juki.audit.segment import (
     GENESIS,
@@ -24,6 +24,7 @@ from juki.audit.segment import (
     segment_path,
     segments,
 )
+from juki.durable import sync_directory
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from juki.evidence.chains import ChainPosition, start_of_chain
 from juki.evidence.hashing import HashAlgorithm, tree_path
 from juki.evidence.leaves import Leaves, head_of, read_leaves
 from juki.register import tables as t
-from juki.register.archive import read_run
+from juki.register.archive import read_following, read_run
 from juki.register.signers import split_der
 from juki.store.sealing import Sealer
 from juki.v1 import evidence_pb2
@@ -141,16 +141,14 @@ class EvidenceArchive:
     def _following(
         self, municipality: str, position: ChainPosition
     ) -> list[tuple[tuple[int, int], bytes]]:
-        for epoch, first in ((position.epoch, position.sequence + 1), (position.epoch + 1, 1)):
-            if epoch == 0:
-                continue
-            run = read_run(self._engine, self._sealer, municipality, epoch, first, _PAGE)
-            if run:
-                return [
-                    ((epoch, first + place), signed.SerializeToString())
-                    for place, signed in enumerate(run)
-                ]
-        raise JukiError(Reason.TAMPERING_DETECTED, "the archive ends before its time stamp")
+        epoch, first, run = read_following(
+            self._engine, self._sealer, municipality, position.epoch, position.sequence, _PAGE
+        )
+        if not run:
+            raise JukiError(Reason.TAMPERING_DETECTED, "the archive ends before its time stamp")
+        return [
+            ((epoch, first + place), signed.SerializeToString()) for place, signed in enumerate(run)
+        ]
 
     def _stamps(self, connection: Connection, serial: int, place: Place) -> evidence_pb2.StampChain:
         """The first time stamp over a leaf, and those that renewed it."""

@@ -24,7 +24,7 @@ from juki.evidence.chains import (
 from juki.evidence.hashing import HashAlgorithm
 from juki.evidence.stamping import EvidenceMetrics
 from juki.register import tables as t
-from juki.register.archive import read_run
+from juki.register.archive import read_following
 from juki.register.streams import read_position
 from juki.store.sealing import Sealer
 from juki.store.upsert import upsert
@@ -123,16 +123,12 @@ class EvidenceRenewal:
         self, municipality: str, head: ChainPosition
     ) -> list[tuple[int, int, bytes]] | None:
         """The next envelopes after the head; `None` at the end of the stream."""
-        for epoch, first in ((head.epoch, head.sequence + 1), (head.epoch + 1, 1)):
-            if epoch == 0:
-                continue
-            run = read_run(self._engine, self._sealer, municipality, epoch, first, self._page)
-            if run:
-                return [
-                    (epoch, first + place, signed.SerializeToString())
-                    for place, signed in enumerate(run)
-                ]
-        return None
+        epoch, first, run = read_following(
+            self._engine, self._sealer, municipality, head.epoch, head.sequence, self._page
+        )
+        return [
+            (epoch, first + place, signed.SerializeToString()) for place, signed in enumerate(run)
+        ] or None
 
     def _keep(
         self, municipality: str, head: ChainPosition, envelopes: list[tuple[int, int, bytes]]

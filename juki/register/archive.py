@@ -34,3 +34,21 @@ def read_run(  # noqa: PLR0917 - a run's identity, in the order of its key
     return [
         notification_pb2.SignedNotification.FromString(open_envelope(row, sealer)) for row in rows
     ]
+
+
+def read_following(  # noqa: PLR0917 - a place in a stream, in the order of its key
+    engine: Engine, sealer: Sealer, municipality: str, epoch: int, sequence: int, limit: int
+) -> tuple[int, int, list[notification_pb2.SignedNotification]]:
+    """Up to `limit` notifications after a place, all of one epoch: that and the first sequence.
+
+    None at the end of the stream. An epoch is read to its end; the next begins with its start.
+    Epoch 0 stands before the first.
+
+    Raises:
+        JukiError: As `read_run` does.
+    """
+    epoch = max(epoch, 1)
+    run = read_run(engine, sealer, municipality, epoch, sequence + 1, limit)
+    if run:
+        return epoch, sequence + 1, run
+    return epoch + 1, 1, read_run(engine, sealer, municipality, epoch + 1, 1, limit)

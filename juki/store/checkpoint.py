@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from juki.custody.verify import fingerprint, verify_chain, verify_signature
 from juki.domain.errors import JukiError, Reason
+from juki.durable import sync_directory
 from juki.store.root import RootState
 from juki.store.sealing import Sealer
 
@@ -217,11 +218,7 @@ class CheckpointFile:
         finally:
             os.close(descriptor)
         if is_new:
-            directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            sync_directory(self.path.parent)
 
 
 def verify_checkpoints(
