@@ -126,8 +126,12 @@ class Generations:
         return KeyName(name.key_class, number), chain
 
     def describe(self, key_class: str) -> KeyGenerations:
-        """What a caller is told of a class."""
-        self._look_again()
+        """What a caller is told of a class, and what revoking goes by.
+
+        As the files are now: an authority rotated a moment ago may have certified by its new key
+        in another process, and revoking must reach that certificate too.
+        """
+        self._look_again(at_once=True)
         known = self._class(KeyName.parse(key_class))
 
         def names(numbers: Iterable[int]) -> tuple[str, ...]:
