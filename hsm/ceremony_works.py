@@ -12,7 +12,7 @@ from enum import StrEnum
 from hsm.authority import Names, names_for
 from hsm.certificate_names import names_in, permitted_names
 from hsm.certificates import chain_file, read_chain
-from hsm.configuration_writing import changes, custody_toml
+from hsm.configuration_writing import OperatorSettings, changes, custody_toml
 from hsm.generations import current_label
 from hsm.host_files import ROOT_HOST, ROOT_LABEL, ceremony_files, host_files, root_file
 from hsm.key_classes import certified_labels, profile_of
@@ -77,13 +77,15 @@ def wanted_configuration(
     """What the plan wants custody's configuration to be.
 
     The serial number of a host's token is known to whoever has just made it; one that a
-    configuration names stays.
+    configuration names stays, and so does what its operator has set.
     """
-    serial = token_serial or _serial_in(present_configuration(plan, host))
+    present = present_configuration(plan, host)
+    serial = token_serial or _serial_in(present)
     directory = host_files(plan.directory, host.name).directory
     owner = directory.stat().st_uid if directory.exists() else os.getuid()
     uids = plan.allowed_uids or (owner,)
-    return custody_toml(host, plan.module, uids, plan.uids_of(host), serial)
+    settings = OperatorSettings.of(present)
+    return custody_toml(host, plan.module, uids, plan.uids_of(host), serial, settings=settings)
 
 
 def present_configuration(plan: ProvisioningPlan, host: Host) -> str:

@@ -5,10 +5,32 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hsm.plan import Host
 from juki.custody.port import TLS_CLIENT
+
+_OPERATORS_TOKEN_KEYS = ("pin_credential", "silence_seconds", "patience_seconds", "workers")
+
+
+@dataclass(frozen=True)
+class OperatorSettings:
+    """What an operator has set in a host's configuration and no ceremony decides; it stays."""
+
+    token: Mapping[str, Any] = field(default_factory=dict)
+    revocation: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, configuration: str) -> OperatorSettings:
+        """Those of a configuration; none where it cannot be read."""
+        try:
+            values = tomllib.loads(configuration)
+            token = {k: values["token"][k] for k in _OPERATORS_TOKEN_KEYS if k in values["token"]}
+            return cls(token, dict(values.get("revocation", {})))
+        except (ValueError, KeyError, TypeError):
+            return cls()
 
 
 def custody_toml(
@@ -17,6 +39,8 @@ def custody_toml(
     allowed_uids: tuple[int, ...],
     uids_of: Mapping[str, tuple[int, ...]] | None = None,
     token_serial: str | None = None,
+    *,
+    settings: OperatorSettings | None = None,
 ) -> str:
     """The configuration of a host's custody; paths are relative to the file.
 
@@ -25,6 +49,8 @@ def custody_toml(
     """
     signing = host.signing_labels()
     serial = [f"serial = {_text(token_serial)}"] if token_serial else []
+    settings = settings or OperatorSettings()
+    pin = [] if "pin_credential" in settings.token else ['pin_file = "pin"']
     lines = [
         f"health_key = {_text(TLS_CLIENT if TLS_CLIENT in signing else signing[0])}",
         'certificates = "certificates"',
@@ -33,9 +59,12 @@ def custody_toml(
         f"module = {_text(str(module))}",
         f"label = {_text(host.name)}",
         *serial,
-        'pin_file = "pin"',
+        *pin,
         'softhsm_configuration = "softhsm2.conf"',
+        *_assignments(settings.token),
     ]
+    if settings.revocation:
+        lines += ["", "[revocation]", *_assignments(settings.revocation)]
     if host.dns and not host.ends_tls:
         lines += [
             "",
@@ -86,6 +115,11 @@ def _facts(text: str) -> set[str]:
     except (ValueError, KeyError, TypeError, AttributeError):
         return set()
     return facts
+
+
+def _assignments(settings: Mapping[str, Any]) -> list[str]:
+    # Text and numbers only: JSON writes them as TOML does.
+    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
 
 
 def _text(value: str) -> str:

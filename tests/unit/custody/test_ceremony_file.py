@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from hsm.ceremony_file import ReadCeremony, read_ceremony
-from hsm.configuration_writing import changes, custody_toml
+from hsm.configuration import read_configuration
+from hsm.configuration_writing import OperatorSettings, changes, custody_toml
 from hsm.key_classes import key_classes
 from juki.domain.errors import JukiError, Reason
 
@@ -133,3 +135,30 @@ def test_a_host_of_its_own_keys_is_configured_with_them_alone(tmp_path: Path) ->
     ]
     assert changes(text, text) == []
     assert changes("torn [", text) == changes("", text)
+
+
+def test_what_an_operator_has_set_stays_when_a_ceremony_writes_the_configuration_again(
+    tmp_path: Path,
+) -> None:
+    plan = read(tmp_path, WHOLE).plan
+    nation = next(host for host in plan.hosts() if host.name == "national")
+    made = custody_toml(nation, plan.module, plan.allowed_uids, plan.uids_of(nation))
+    edited = made.replace('pin_file = "pin"', 'pin_credential = "nation"\nworkers = 2').replace(
+        "[server_leaf]", "[revocation]\nvalidity_seconds = 7200\n\n[server_leaf]"
+    )
+    again = custody_toml(
+        nation,
+        plan.module,
+        plan.allowed_uids,
+        plan.uids_of(nation),
+        settings=OperatorSettings.of(edited),
+    )
+    assert tomllib.loads(again) == tomllib.loads(edited)
+    file = tmp_path / "custody.toml"
+    file.write_text(again, "utf-8")
+    read_back = read_configuration(file)
+    assert read_back.token.pin_credential == "nation"
+    assert read_back.token.pin_file is None
+    assert read_back.token.workers == 2
+    assert read_back.revocation.validity_seconds == 7200
+    assert OperatorSettings.of("torn [") == OperatorSettings()
