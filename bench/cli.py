@@ -16,7 +16,7 @@ from bench.intake import IntakeFigures, IntakeLoad, measure_intake
 from bench.lookup import LookupFigures, measure_lookups
 from bench.lookup_client import BATCH
 from bench.lookup_server import Kind
-from bench.numbers import NumberFigures, measure_numbers
+from bench.numbers import CALLERS, NumberFigures, measure_numbers
 from bench.revoked_body import LIMIT_SECONDS, Refusals
 from juki.domain.errors import JukiError
 
@@ -215,6 +215,13 @@ def _number_table(figures: NumberFigures) -> Table:
     )
     table.add_row(f"{figures.singles:,} one by one", f"{figures.single_per_second:,.0f}")
     table.add_row(f"{figures.singles:,} re-made one by one", f"{figures.remade_per_second:,.0f}")
+    together = f"by {CALLERS} callers"
+    table.add_row(
+        f"{figures.singles:,} one by one {together}", f"{figures.single_by_many_per_second:,.0f}"
+    )
+    table.add_row(
+        f"{figures.singles:,} re-made {together}", f"{figures.remade_by_many_per_second:,.0f}"
+    )
     return table
 
 

@@ -10,6 +10,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,7 @@ from juki.v1 import codes_pb2, codes_pb2_grpc
 _MUNICIPALITY: Final = "221309"
 _BATCH: Final = 500
 _CALL_SECONDS: Final = 60.0
+CALLERS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,12 @@ class NumberFigures:
 
     remade_per_second: float
     """One number re-made a call, one call at a time."""
+
+    single_by_many_per_second: float
+    """One code a call, by `CALLERS` callers at once."""
+
+    remade_by_many_per_second: float
+    """One number re-made a call, by `CALLERS` callers at once."""
 
     batch: int
     numbers: int
@@ -69,33 +77,49 @@ def _measure(
     singles: int,
     told: Callable[[str], None],
 ) -> NumberFigures:
-    codes = _allot(stub, numbers + singles)
-    told(f"{numbers:,} numbers in batches of {_BATCH:,}")
-    started = time.perf_counter()
-    for start in range(0, numbers, _BATCH):
-        _make(stub, codes[start : min(start + _BATCH, numbers)])
-    batched = numbers / (time.perf_counter() - started)
-    told(f"{singles:,} numbers one by one")
-    started = time.perf_counter()
-    made = [_make(stub, [code])[0] for code in codes[numbers:]]
-    single = singles / (time.perf_counter() - started)
-    told(f"{singles:,} numbers re-made")
-    started = time.perf_counter()
-    for code, former in zip(codes[numbers:], made, strict=True):
-        stub.RemakeIndividualNumber(
-            codes_pb2.RemakeIndividualNumberRequest(
-                municipality=_MUNICIPALITY,
-                request_id=secrets.token_hex(16),
-                resident_record_code=code,
-                former_individual_number=former,
-            ),
-            timeout=_CALL_SECONDS,
+    codes = _allot(stub, numbers + 2 * singles)
+    alone, together = codes[numbers : numbers + singles], codes[numbers + singles :]
+
+    def timed(what: str, count: int, work: Callable[[], list[int]]) -> tuple[float, list[int]]:
+        told(f"{count:,} numbers {what}")
+        started = time.perf_counter()
+        made = work()
+        return round(count / (time.perf_counter() - started), 1), made
+
+    def make_one(code: int) -> int:
+        return _make(stub, [code])[0]
+
+    def remake_one(code: int, former: int) -> int:
+        return _remake(stub, code, former)
+
+    batched, _ = timed(
+        f"in batches of {_BATCH:,}",
+        numbers,
+        lambda: [
+            number
+            for start in range(0, numbers, _BATCH)
+            for number in _make(stub, codes[start : min(start + _BATCH, numbers)])
+        ],
+    )
+    single, made = timed("one by one", singles, lambda: list(map(make_one, alone)))
+    remade, _ = timed("re-made", singles, lambda: list(map(remake_one, alone, made)))
+    with ThreadPoolExecutor(CALLERS) as callers:
+        many, made = timed(
+            f"one by one by {CALLERS} callers",
+            singles,
+            lambda: list(callers.map(make_one, together)),
         )
-    remade = singles / (time.perf_counter() - started)
+        remade_by_many, _ = timed(
+            f"re-made by {CALLERS} callers",
+            singles,
+            lambda: list(callers.map(remake_one, together, made)),
+        )
     return NumberFigures(
-        batched_per_second=round(batched, 1),
-        single_per_second=round(single, 1),
-        remade_per_second=round(remade, 1),
+        batched_per_second=batched,
+        single_per_second=single,
+        remade_per_second=remade,
+        single_by_many_per_second=many,
+        remade_by_many_per_second=remade_by_many,
         batch=_BATCH,
         numbers=numbers,
         singles=singles,
@@ -121,3 +145,13 @@ def _make(stub: codes_pb2_grpc.CodeServiceStub, codes: Sequence[int]) -> list[in
     )
     response = stub.GenerateIndividualNumbers(request, timeout=_CALL_SECONDS)
     return list(response.individual_numbers)
+
+
+def _remake(stub: codes_pb2_grpc.CodeServiceStub, code: int, former: int) -> int:
+    request = codes_pb2.RemakeIndividualNumberRequest(
+        municipality=_MUNICIPALITY,
+        request_id=secrets.token_hex(16),
+        resident_record_code=code,
+        former_individual_number=former,
+    )
+    return stub.RemakeIndividualNumber(request, timeout=_CALL_SECONDS).individual_number

@@ -51,6 +51,8 @@ class GrantKeeper:
         self._prefecture = prefecture
         self._signers = signers
         self._woken = threading.Event()
+        self._lock = threading.Lock()
+        """One writer at a time: SQLite's own waiting goes by pauses that grow."""
 
     def keep(self, signed: codes_pb2.SignedGrant, certificates: Sequence[bytes]) -> None:
         """Keeps a grant, before what it gives is passed on.
@@ -70,7 +72,7 @@ class GrantKeeper:
         stored = select(national_grant.c.signed_sealed).where(
             national_grant.c.serial == grant.serial
         )
-        with self._engine.begin() as connection:
+        with self._lock, self._engine.begin() as connection:
             changes = self._root.begin(connection)
             for held in connection.scalars(stored):
                 changes.remove("national_grant", seal_id(bytes(held)))
