@@ -28,7 +28,7 @@ from bench.people import write_people
 from bench.revoked_body import LIMIT_SECONDS, Refusals
 from bench.rotation import Background, rotate_every_class, rotated_everywhere
 from hsm.host_files import host_files, root_file
-from hsm.plan import AUTHORITY_SOCKET, SERVER_SOCKET, ProvisioningPlan
+from hsm.plan import AUTHORITY_SOCKET, SERVER_SOCKET, Prefecture, ProvisioningPlan
 from hsm.provision import provision
 from juki.custody.client import CustodyClient
 from juki.custody.port import ISSUING_AUTHORITY
@@ -134,7 +134,9 @@ def measure_lookups(
         progress(f"{people:,} people are generated")
         write_people(memory / "people", people)
         progress("keys and certificates are made in the tokens")
-        plan = ProvisioningPlan(directory / "hosts", (), (AGENCY, LEAVER))
+        # A gateway too: it holds keys of a class that neither nation nor agencies have.
+        prefectures = (Prefecture("22", ("221309",)),) if rotate_keys else ()
+        plan = ProvisioningPlan(directory / "hosts", prefectures, (AGENCY, LEAVER))
         provision(plan)
         for host in ("national", f"agency-{AGENCY}", f"agency-{LEAVER}"):
             _start(stack, directory, host, "hsm", _custody_configuration(directory, host))
