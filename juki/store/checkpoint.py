@@ -245,7 +245,8 @@ def sections_of(
     states: Mapping[str, RootState | None], sealer: Sealer
 ) -> dict[str, tuple[int, str]]:
     """What a checkpoint says of these roots."""
-    found = {name: state or RootState() for name, state in states.items()}
+    fresh = RootState(root_version=sealer.root_version)
+    found = {name: state or fresh for name, state in states.items()}
     return {
         name: (state.generation, state.commitment(sealer, name).hex())
         for name, state in found.items()

@@ -117,8 +117,12 @@ class KeyStore:
     def make_next(self, purpose: KeyPurpose) -> tuple[bytes, int]:
         """A new version of a purpose, durable when this returns."""
         with self._engine.begin() as connection:
-            version = self._newest_version(connection, purpose) + 1
-            return self._make(connection, purpose, version), version
+            return self.make_next_within(connection, purpose)
+
+    def make_next_within(self, connection: Connection, purpose: KeyPurpose) -> tuple[bytes, int]:
+        """A new version of a purpose, if the transaction comes to its end."""
+        version = self._newest_version(connection, purpose) + 1
+        return self._make(connection, purpose, version), version
 
     def all_of(self, purpose: KeyPurpose) -> dict[int, bytes]:
         """Every version of a purpose, oldest first."""
@@ -274,13 +278,14 @@ def open_sealer(keys: KeyStore, allowance: SealAllowance) -> Sealer:
     columns = keys.all_of(KeyPurpose.COLUMNS)
     newest = max(columns)
     allowance.open(newest)
-    root_key, _ = keys.newest(KeyPurpose.ROOT)
+    root_key, root_version = keys.newest(KeyPurpose.ROOT)
     return Sealer(
         columns[newest],
         newest,
         older=columns,
         index_keys=list(keys.all_of(KeyPurpose.INDEX).values()),
         root_key=root_key,
+        root_version=root_version,
         find=lambda version: keys.find(KeyPurpose.COLUMNS, version),
         budget=allowance,
     )
@@ -316,6 +321,9 @@ class SealingKeys:
             and self.keys.newest_version(KeyPurpose.INDEX) > self.sealer.index_version
         ):
             self.sealer.use_index(list(self.keys.all_of(KeyPurpose.INDEX).values()))
+        if self.keys.newest_version(KeyPurpose.ROOT) > self.sealer.root_version:
+            root_key, version = self.keys.newest(KeyPurpose.ROOT)
+            self.sealer.use_root(version, root_key)
         newest = self.keys.newest_version(KeyPurpose.COLUMNS)
         if newest > self.sealer.key_version:
             self._take_up(newest)

@@ -1,26 +1,28 @@
-"""Brings a database under a new data key, or its blind indexes under a new index key, row by row.
+"""Brings a database under a new data key, its blind indexes under a new index key, row by row, or
+its roots under a new root key, all at once.
 
-Both are done in small transactions, in the order of the tables, and go on where they were when they
-are begun again: a row tells by itself under which version it stands. Roots are carried on with each
-transaction.
+The first two are done in small transactions, in the order of the tables, and go on where they were
+when they are begun again: a row tells by itself under which version it stands. Roots are carried on
+with each transaction.
 
 Data keys: the running server goes on; it opens rows under either version and seals under the new
-one. Index keys: a mark in every root keeps servers from writing until all rows are re-keyed.
+one. Index keys: a mark in every root keeps servers from writing until all rows are re-keyed. Root
+keys: every row is read twice in one transaction, which holds every section's lock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select, tuple_, update
 
-from juki.store.data_keys import KeyStore, SealingKeys
-from juki.store.root import CoveredTable, RegisterRoot, RootState, RowChanges
-from juki.store.sealing import Sealer, reblinder, sealed_under
+from juki.store.data_keys import KeyPurpose, KeyStore, SealingKeys
+from juki.store.root import CoveredTable, RegisterRoot, RootState, RowChanges, recompute
+from juki.store.sealing import Element, Sealer, element_of, reblinder, sealed_under
 from juki.store.verification import RootedDatabase
 
 _BATCH: Final = 500
@@ -111,6 +113,43 @@ def rekey_index(database: RootedDatabase, keys: KeyStore, told: Told = lambda ro
     return version
 
 
+def rekey_root(database: RootedDatabase, keys: KeyStore, told: Told = lambda rows: None) -> int:
+    """Brings every root under a new key, all of them or none; gives the key's version.
+
+    Servers write nothing meanwhile, and take the new key up within seconds. `told` hears of each
+    row twice: what is there is compared with the roots first, so that a new key hides nothing.
+
+    Raises:
+        JukiError: TAMPERING_DETECTED when a row does not open, or a table is not as its root says.
+    """
+    sealer = database.sealer
+    with database.engine.begin() as connection:
+        root_key, version = keys.make_next_within(connection, KeyPurpose.ROOT)
+        following = element_of(root_key)
+        for section in database.sections:
+            root = RegisterRoot(sealer, database.root_table, section.name)
+            state = root.lock(connection).state
+            element = sealer.element(state.root_version)
+            tables = {}
+            for covered in section.tables:
+                name = covered.table.name
+                if _sum(connection, sealer, covered, element, told) != state.of(name):
+                    raise sealer.tampering(f"{name} is not as its root says")
+                tables[name] = _sum(connection, sealer, covered, following, told)
+            generation = state.generation + 1
+            root.store(connection, RootState(generation, tables, state.index_version, version))
+    return version
+
+
+def _sum(
+    connection: Connection, sealer: Sealer, covered: CoveredTable, element: Element, told: Told
+) -> tuple[int, int]:
+    def unreadable(row: str) -> None:
+        raise sealer.tampering(f"{row} does not open")
+
+    return recompute(connection, sealer, covered, element, told=told, unreadable=unreadable)
+
+
 @contextmanager
 def _batch(database: RootedDatabase, section: str) -> Iterator[_Batch]:
     """One transaction, which holds its section's lock, if any, from its first statement on."""
@@ -138,7 +177,7 @@ class _Batch:
         assert self.root is not None, "only a section has a mark"
         state = self.changes.state
         if state.index_version < index_version:
-            following = RootState(state.generation + 1, state.tables, index_version)
+            following = replace(state, generation=state.generation + 1, index_version=index_version)
             self.root.store(self.connection, following)
 
     def rows(

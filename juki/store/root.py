@@ -12,7 +12,7 @@ generation than the last checkpoint outside of the database.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from juki.domain.errors import JukiError, Reason
 from juki.store.engine import BIG
-from juki.store.sealing import Sealer, seal_id
+from juki.store.sealing import Element, Sealer, seal_id
 
 _MODULUS: Final = 2**256
 _SUM_BYTES: Final = 32
@@ -131,6 +131,9 @@ class RootState:
     index_version: int = 1
     """Of the index key under which the section is written from now on."""
 
+    root_version: int = 1
+    """Of the key that the sums are under."""
+
     def of(self, table: str) -> tuple[int, int]:
         """Sum and number of a table's rows."""
         return self.tables.get(table, (0, 0))
@@ -138,11 +141,11 @@ class RootState:
     def commitment(self, sealer: Sealer, section: str) -> bytes:
         """32 bytes that tell this state from every other, and nothing else, to outsiders."""
         message = row_bytes("commitment", section, self.generation, self.to_bytes())
-        return sealer.element(message).to_bytes(32, "big")
+        return sealer.element(self.root_version)(message).to_bytes(32, "big")
 
     def to_bytes(self) -> bytes:
         """For storage."""
-        return bytes([self.index_version]) + b"".join(
+        return bytes([self.index_version, self.root_version]) + b"".join(
             bytes([len(name)])
             + name.encode()
             + total.to_bytes(_SUM_BYTES, "big")
@@ -154,14 +157,14 @@ class RootState:
     def from_bytes(cls, generation: int, data: bytes) -> RootState:
         """What `to_bytes` gave."""
         tables: dict[str, tuple[int, int]] = {}
-        at = 1
+        at = 2
         while at < len(data):
             start = at + 1 + data[at]
             end = start + _SUM_BYTES
             at, name = end + _COUNT_BYTES, data[at + 1 : start].decode()
             count = int.from_bytes(data[end:at], "big", signed=True)
             tables[name] = (int.from_bytes(data[start:end], "big"), count)
-        return cls(generation, tables, data[0])
+        return cls(generation, tables, data[0], data[1])
 
 
 class RowChanges:
@@ -171,7 +174,7 @@ class RowChanges:
 
     def __init__(self, root: RegisterRoot, state: RootState, sealer: Sealer) -> None:
         self._root = root
-        self._element = sealer.element
+        self._element = sealer.element(state.root_version)
         self._sums: dict[str, list[int]] = {}
         self.state = state
         """As it was when the transaction began."""
@@ -195,8 +198,8 @@ class RowChanges:
             for name, (total, count) in self._sums.items():
                 before = tables.get(name, (0, 0))
                 tables[name] = ((before[0] + total) % _MODULUS, before[1] + count)
-            following = RootState(self.state.generation + 1, tables, self.state.index_version)
-            self._root.store(connection, following)
+            generation = self.state.generation + 1
+            self._root.store(connection, replace(self.state, generation=generation, tables=tables))
 
 
 class RegisterRoot:
@@ -218,7 +221,8 @@ class RegisterRoot:
         Raises:
             JukiError: TAMPERING_DETECTED when the stored root does not open, or is older than one
                 that this process has seen: the database was put back under a running server;
-                STORE_UNAVAILABLE while the blind indexes are being re-keyed.
+                STORE_UNAVAILABLE while the blind indexes are being re-keyed, and until this
+                process has taken up a new key of the root.
         """
         changes = self.lock(connection)
         if changes.state.index_version != self._sealer.index_version:
@@ -229,7 +233,8 @@ class RegisterRoot:
 
     def lock(self, connection: Connection) -> RowChanges:
         """As `begin`, whatever key the blind indexes are under."""
-        fresh = RootState(index_version=self._sealer.index_version)
+        sealer = self._sealer
+        fresh = RootState(index_version=sealer.index_version, root_version=sealer.root_version)
         state = self._state(connection, self._select_and_lock) or fresh
         if state.generation < self._seen:
             raise self._sealer.tampering("the register's root is older than it was")
@@ -277,11 +282,14 @@ def recompute(
     connection: Connection,
     sealer: Sealer,
     covered: CoveredTable,
+    element: Element,
+    *,
     told: Callable[[int], None],
     unreadable: Callable[[str], None],
 ) -> tuple[int, int]:
     """Sum and number of the rows that are there, in the connection's transaction.
 
+    Each counts for what `element` says.
     `told` hears of rows as they are read; `unreadable` of each row that does not open, by its place
     in the table's order, which names nobody.
     """
@@ -289,16 +297,16 @@ def recompute(
     prefix = name.encode() + b"\0"
     total = count = 0
     statement = select(covered.table).order_by(*covered.table.primary_key)
-    rows = connection.execution_options(stream_results=True).execute(statement)
-    for page in rows.partitions(_PAGE):
-        for columns in page:
-            row = SimpleNamespace(**columns._mapping)
-            count += 1
-            try:
-                total += sealer.element(prefix + covered.message(row, sealer))
-            except JukiError as error:
-                if error.reason is not Reason.TAMPERING_DETECTED:
-                    raise
-                unreadable(f"{name}, row {count}")
-        told(len(page))
+    with connection.execute(statement, execution_options={"stream_results": True}) as rows:
+        for page in rows.partitions(_PAGE):
+            for columns in page:
+                row = SimpleNamespace(**columns._mapping)
+                count += 1
+                try:
+                    total += element(prefix + covered.message(row, sealer))
+                except JukiError as error:
+                    if error.reason is not Reason.TAMPERING_DETECTED:
+                        raise
+                    unreadable(f"{name}, row {count}")
+            told(len(page))
     return total % _MODULUS, count

@@ -31,6 +31,10 @@ BLIND_LENGTH: Final = 1 + _HASH
 collision-free for any nation."""
 
 
+Element = Callable[[bytes], int]
+"""What a row, told by its message, counts for in a register root: 256 bits."""
+
+
 class SealBudget(Protocol):
     """How often a data key may still seal: random nonces must not meet (NIST SP 800-38D, 8.3)."""
 
@@ -49,6 +53,7 @@ class Sealer:
         older: Mapping[int, bytes] | None = None,
         index_keys: Sequence[bytes] = (),
         root_key: bytes = b"",
+        root_version: int = 1,
         find: Callable[[int], bytes | None] = lambda version: None,
         budget: SealBudget | None = None,
     ) -> None:
@@ -65,7 +70,7 @@ class Sealer:
         self._current = (self._aeads[key_version], key_version, _prefix(key_version))
         self._blind_keys: tuple[bytes, ...] = ()
         self.use_index(index_keys or (data_key,))
-        self._root_key = _derive(root_key or data_key, b"juki.store.root")
+        self._root = (root_version, element_of(root_key or data_key))
         self._find = find
         self._budget = budget
         self._lock = threading.Lock()
@@ -128,9 +133,27 @@ class Sealer:
             blinded = _blind_again(key, blinded)
         return bytes([len(keys)]) + blinded
 
-    def element(self, message: bytes) -> int:
-        """What a row counts for in the register root: 256 bits of HMAC-SHA256."""
-        return int.from_bytes(hmac.digest(self._root_key, message, "sha256"), "big")
+    @property
+    def root_version(self) -> int:
+        """The version of the register root's key that `element` goes by."""
+        return self._root[0]
+
+    def use_root(self, version: int, root_key: bytes) -> None:
+        """Goes by this key of the register root from now on."""
+        self._root = (version, element_of(root_key))
+
+    def element(self, root_version: int) -> Element:
+        """What a row counts for in a register root whose key has this version.
+
+        Raises:
+            JukiError: STORE_UNAVAILABLE where the key is another here, just rotated.
+        """
+        version, element = self._root
+        if version != root_version:
+            raise JukiError(
+                Reason.STORE_UNAVAILABLE, "the register's root is under another key; try again"
+            )
+        return element
 
     def tampering(self, what: str) -> JukiError:
         """The error to raise, which is told to `on_tampering`."""
@@ -149,6 +172,16 @@ class Sealer:
         with self._lock:
             self._aeads = {**self._aeads, version: aead}
         return aead
+
+
+def element_of(root_key: bytes) -> Element:
+    """HMAC-SHA256 under what derives from a key of the register root (32 bytes)."""
+    derived = _derive(root_key, b"juki.store.root")
+
+    def element(message: bytes) -> int:
+        return int.from_bytes(hmac.digest(derived, message, "sha256"), "big")
+
+    return element
 
 
 def seal_id(sealed: bytes) -> bytes:

@@ -76,6 +76,9 @@ def verify(
     """Reads every row under the roots, opens what is sealed, and compares.
 
     Works beside a running server. `told` hears of rows as they are read.
+
+    Raises:
+        JukiError: STORE_UNAVAILABLE where the key of the roots was rotated a moment ago.
     """
     sealer = database.sealer
     with snapshot(database.engine) as connection:
@@ -89,9 +92,17 @@ def verify(
         if found.standing is Standing.FORKED:
             found.findings.append("the roots are not those of the last checkpoint")
         for section in database.sections:
-            state = states[section.name] or RootState()
+            state = states[section.name] or RootState(root_version=sealer.root_version)
+            element = sealer.element(state.root_version)
             for covered in section.tables:
-                total, count = recompute(connection, sealer, covered, told, found.findings.append)
+                total, count = recompute(
+                    connection,
+                    sealer,
+                    covered,
+                    element,
+                    told=told,
+                    unreadable=found.findings.append,
+                )
                 found.rows += count
                 if (total, count) != state.of(covered.table.name):
                     found.findings.append(_difference(covered.table.name, count, state))

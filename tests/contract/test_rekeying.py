@@ -1,4 +1,5 @@
-"""Data keys and index keys are rotated row by row, stopped and begun again at any point."""
+"""Data keys and index keys are rotated row by row, stopped and begun again at any point; the
+register's root is brought under a new key whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from juki.register.archive import read_run
 from juki.register.data_key import open_sealing_keys
 from juki.register.states import all_states
 from juki.store.data_keys import KeyPurpose, KeyStore, SealingKeys
-from juki.store.rekeying import count_blind, count_sealed, rekey_index, reseal
+from juki.store.rekeying import count_blind, count_sealed, rekey_index, rekey_root, reseal
 from juki.store.sealing import sealed_under
 from juki.store.verification import RootedDatabase, verify
 from national_server.code_pool import CodePool
@@ -273,3 +274,83 @@ def test_a_number_made_before_is_not_made_again_after_re_keying(living: Living) 
     maker = NumberMaker(nation.engine, nation.sealer, mac)
     (number,) = maker.make(HERE, [ResidentRecordCode(living.codes[5])])
     assert number not in living.numbers
+
+
+def test_the_root_comes_under_another_key_and_the_server_goes_on_by_itself(living: Living) -> None:
+    nation, operator = living.nation, Operator(living.nation)
+    before = stored_sums(operator)
+    told: list[int] = []
+    assert rekey_root(operator.database, operator.keys, told.append) == 2
+    assert sum(told) == 2 * operator.database.count_rows()
+    for work in (
+        lambda: living.add(living.codes[PEOPLE], R.BIRTH),
+        lambda: nation.pool.allot(HERE, "another", 1),
+        # Not mistaken for tampering by a walk that has not heard of the new key.
+        lambda: verify(
+            RootedDatabase(nation.engine, nation.sealer, t.register_root, SECTIONS), None
+        ),
+    ):
+        with pytest.raises(JukiError) as refused:
+            work()
+        assert refused.value.reason is Reason.STORE_UNAVAILABLE
+    nation.sealing.refresh()
+    nation.submit(living.stream, *living.stream.sent[PEOPLE:])
+    living.add(living.codes[0], R.ADDRESS_CHANGE)
+    living.check(nation, PEOPLE + 1)
+    operator.sealing.refresh()
+    after = stored_sums(operator)
+    assert before.keys() == after.keys()
+    assert all(before[name] != after[name] for name in before)
+    assert rekey_root(operator.database, operator.keys) == 3
+    nation.sealing.refresh()
+    living.check(nation, PEOPLE + 1)
+
+
+def test_a_root_that_is_killed_on_its_way_to_another_key_stays_under_the_old_one(
+    living: Living,
+) -> None:
+    operator = Operator(living.nation)
+    before, read = stored_sums(operator), 0
+
+    def die(rows: int) -> None:
+        nonlocal read
+        read += rows
+        if read > operator.database.count_rows():
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        rekey_root(operator.database, operator.keys, die)
+    assert operator.keys.newest_version(KeyPurpose.ROOT) == 1
+    assert stored_sums(operator) == before
+    living.add(living.codes[PEOPLE], R.BIRTH)
+    living.check(living.nation, PEOPLE + 1)
+
+
+def test_a_new_root_key_hides_no_row_that_was_put_back(living: Living) -> None:
+    nation, operator = living.nation, Operator(living.nation)
+    old = select(t.claim).where(t.claim.c.ordinal == 5)
+    with nation.engine.connect() as connection:
+        row = connection.execute(old).one()._mapping
+    living.add(living.codes[4], R.ADDRESS_CHANGE)
+    with nation.engine.begin() as connection:
+        changed = connection.execute(old).one()._mapping
+        assert changed != row
+        connection.execute(t.claim.update().where(t.claim.c.ordinal == 5).values(**row))
+    nation.tampered_with = True
+    with pytest.raises(JukiError) as found:
+        rekey_root(operator.database, operator.keys)
+    assert found.value.reason is Reason.TAMPERING_DETECTED
+    assert operator.keys.newest_version(KeyPurpose.ROOT) == 1
+
+
+def stored_sums(operator: Operator) -> dict[str, int]:
+    """The sums of those tables that have rows."""
+    with operator.database.engine.connect() as connection:
+        states = operator.database.states(connection)
+    return {
+        table: total
+        for state in states.values()
+        if state is not None
+        for table, (total, count) in state.tables.items()
+        if count
+    }

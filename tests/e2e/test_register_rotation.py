@@ -147,6 +147,9 @@ def test_keys_are_rotated_at_every_tier_while_events_flow(network: LocalNetwork)
         _, blind = versions(network, tier)
         assert blind <= {2, 3}
         assert len(blind) == 1
+    for tier in HOSTS:
+        killed_at_random(command(network, tier, "rotate-root-key"), choose)
+        assert int(finish(command(network, tier, "rotate-root-key")).rsplit(" ", 1)[1]) in {2, 3}
     births.stop()
     births.wait_national()
 
