@@ -39,13 +39,16 @@ class AuditRecord:
     body_identity: str
     request_id: str
     affair: AffairReference | None
-    """None where the call named no affair that can be written."""
+    """None where the call named no row of the Appended Tables."""
 
     search_key: SearchKey | None
     office: str = ""
     operator: str = ""
     article: str = ""
-    """The provision answered under; empty for a refused call."""
+    """The provision answered under; for a refused call the one it named, if it can be written."""
+
+    affair_id: str = ""
+    """The registered id of the affair where it is no row of the Appended Tables."""
 
     requested_fields: Set[Field] = frozenset()
     granted_fields: Set[Field] = frozenset()

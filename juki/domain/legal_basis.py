@@ -1,7 +1,7 @@
-"""The legal basis of a provision: affairs of the Appended Tables, fields, keys, decisions.
+"""The legal basis of a provision: provisions, affairs, fields, search keys, decisions.
 
-Basic Resident Registration Act (住民基本台帳法), articles 30-9 to 30-15 and Appended Tables 1 to 6
-(別表第一 to 別表第六).
+Basic Resident Registration Act (住民基本台帳法), articles 30-9 to 30-15-2 and 37 (2), and
+Appended Tables 1 to 6 (別表第一 to 別表第六).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import Final, Self
 
 from juki.domain.errors import InvalidValue
@@ -23,7 +24,13 @@ ARTICLE_OF_TABLE: Final = {
 }
 """The provision of the Act that refers to each Appended Table."""
 
+_TABLE_OF_ARTICLE: Final = {article: table for table, article in ARTICLE_OF_TABLE.items()}
+
 _ITEM: Final = re.compile(r"[1-9][0-9]{0,2}(-[1-9][0-9]{0,2})?")
+_PROVISION: Final = re.compile(
+    r"[1-9][0-9]{0,2}(-[1-9][0-9]{0,2}){0,3}(\([1-9][0-9]?\))?(\([ivx]{1,5}\))?"
+)
+_AFFAIR_ID: Final = re.compile(r"[A-Za-z0-9.-]{0,64}")
 
 
 def is_item(text: str) -> bool:
@@ -57,10 +64,11 @@ class SearchKey(IntEnum):
 
 
 class Tier(IntEnum):
-    """The tier that answers: a prefecture from its own store, or the nation."""
+    """The tier that answers from its own store: the nation, a prefecture, or a municipality."""
 
     NATIONAL = 1
     PREFECTURAL = 2
+    MUNICIPAL = 3
 
     __hash__ = int.__hash__
 
@@ -86,6 +94,57 @@ class AffairReference:
 
     def __str__(self) -> str:
         return f"{self.table}:{self.item}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LegalBasis:
+    """On what a call stands: a provision of the Act and the affair it refers to.
+
+    Raises InvalidValue for what cannot be written, and for a provision that refers to an Appended
+    Table without a row of that table.
+    """
+
+    provision: str
+    """Article, paragraph and item: "30-9", "30-10(1)(iv)", "30-15-2(1)", "37(2)"."""
+
+    affair: str = ""
+    """A row of the provision's table ("1:77"), the registered id of the affair of an ordinance, a
+    ministerial order or a consent, or nothing where the provision alone says all."""
+
+    def __post_init__(self) -> None:
+        if _PROVISION.fullmatch(self.provision) is None:
+            raise InvalidValue('a provision is written like "30-9" or "30-10(1)(iv)"')
+        table = _TABLE_OF_ARTICLE.get(self.provision)
+        if table is not None:
+            if AffairReference.parse(self.affair).table != table:
+                raise InvalidValue(f"{self.provision} refers to a row of Appended Table {table}")
+        elif _AFFAIR_ID.fullmatch(self.affair) is None:
+            raise InvalidValue("the id of an affair has at most 64 letters, digits, '-' and '.'")
+
+    @classmethod
+    def of_row(cls, row: AffairReference) -> LegalBasis:
+        """The basis of a row of the Appended Tables."""
+        return _basis_of_row(row)
+
+    @property
+    def row(self) -> AffairReference | None:
+        """The row of the Appended Tables; None for every other basis."""
+        if self.provision not in _TABLE_OF_ARTICLE:
+            return None
+        return _row(self.affair)
+
+    def __str__(self) -> str:
+        return f"{self.provision} {self.affair}" if self.affair else self.provision
+
+
+@lru_cache(maxsize=4096)
+def _basis_of_row(row: AffairReference) -> LegalBasis:
+    return LegalBasis(ARTICLE_OF_TABLE[row.table], str(row))
+
+
+@lru_cache(maxsize=4096)
+def _row(text: str) -> AffairReference:
+    return AffairReference.parse(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +179,37 @@ class Withheld:
     article: str
 
 
+class Manner(StrEnum):
+    """What is done with the information."""
+
+    LOOK_UP = "LOOK_UP"
+    """Single persons are looked up and answered (提供, 利用)."""
+
+    STATISTICS = "STATISTICS"
+    """Totals are made (統計資料の作成); nothing of a single person leaves."""
+
+    PUSH = "PUSH"
+    """The holder of the information sends it on its own (30-9-2 (2))."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonCondition:
+    """Of whom a decision speaks; everybody else is answered "not found" under it.
+
+    Prefectures are the two digits of their local government codes. 通知都道府県 is the prefecture
+    whose governor notified the person's information to the nation (30-10 (1)).
+    """
+
+    notified_by: str = ""
+    """Only persons whom this prefecture notified."""
+
+    not_notified_by: str = ""
+    """Only persons whom another prefecture than this notified."""
+
+    named: frozenset[int] | None = None
+    """Only the persons with these internal ids: those who consented (30-15 (1)(iii))."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What one call is answered: decided once for the whole call, never per person."""
@@ -136,3 +226,9 @@ class Decision:
 
     code_in_change: bool
     """Whether former resident record codes stay in the change information."""
+
+    persons: PersonCondition | None = None
+    """Of whom; None: of anybody."""
+
+    aggregates_only: bool = False
+    """Whether only totals may be made of it."""

@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from juki.domain.errors import Reason
-from juki.domain.legal_basis import ARTICLE_OF_TABLE, AffairReference
+from juki.domain.legal_basis import ARTICLE_OF_TABLE, LegalBasis
 from juki.domain.outcome import Outcome
 
 STAGES: Final = ("parse", "decide", "look_up", "record", "join")
@@ -30,7 +30,7 @@ class LookupMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         lookups = Counter(
             "juki_lookups_total",
-            "Persons looked up, by outcome and Appended Table of the affair.",
+            "Persons looked up, by outcome and Appended Table (none: another provision).",
             ("outcome", "table"),
             registry=registry,
         )
@@ -60,7 +60,7 @@ class LookupMetrics:
                 (bytes([outcome]), lookups.labels(outcome.name.lower(), str(table)))
                 for outcome in Outcome
             ]
-            for table in ARTICLE_OF_TABLE
+            for table in (*ARTICLE_OF_TABLE, _NO_TABLE)
         }
 
     @contextmanager
@@ -72,15 +72,19 @@ class LookupMetrics:
         finally:
             self._stages[name].observe(time.perf_counter() - started)
 
-    def answered(self, affair: AffairReference, outcomes: bytes) -> None:
+    def answered(self, basis: LegalBasis, outcomes: bytes) -> None:
         """Counts one recorded call or chunk."""
         self._persons.observe(len(outcomes))
-        for outcome, counter in self._lookups[affair.table]:
+        for outcome, counter in self._lookups[_table_of(basis)]:
             number = outcomes.count(outcome)
             if number:
                 counter.inc(number)
 
-    def refused(self, affair: AffairReference | None, reason: Reason) -> None:
+    def refused(self, basis: LegalBasis | None, reason: Reason) -> None:
         """Counts one refused call or chunk."""
-        table = _NO_TABLE if affair is None else str(affair.table)
-        self._refusals.labels(reason.value, table).inc()
+        self._refusals.labels(reason.value, str(_table_of(basis))).inc()
+
+
+def _table_of(basis: LegalBasis | None) -> int | str:
+    row = None if basis is None else basis.row
+    return _NO_TABLE if row is None else row.table

@@ -17,7 +17,7 @@ from protovalidate import Validator
 
 from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.domain.four_items import FourItems
-from juki.domain.legal_basis import AffairReference, Field, SearchKey
+from juki.domain.legal_basis import AffairReference, Field, LegalBasis, SearchKey
 from juki.rpc.errors import FieldViolation, InvalidFields
 from juki.v1 import identification_pb2, lookup_pb2
 from juki.wire import four_items_from_proto
@@ -27,6 +27,9 @@ MAXIMUM_FOUR_ITEMS: Final = 1_000
 DEFAULT_CHUNK_SIZE: Final = 1_000
 
 _ITEM: Final = re.compile(r"[0-9]{1,3}(-[0-9]{1,3}){0,3}")
+_PROVISION: Final = re.compile(r"[0-9]{1,3}(-[0-9]{1,3}){0,3}(\([0-9]{1,2}\))?(\([ivx]{1,5}\))?")
+_MAXIMUM_PROVISION: Final = 32
+_AFFAIR_ID: Final = re.compile(r"[A-Za-z0-9.-]{0,64}")
 _INDIVIDUAL_NUMBER: Final = re.compile(r"[0-9]{12}")
 _RESIDENT_RECORD_CODE: Final = re.compile(r"[0-9]{11}")
 _MUNICIPALITY: Final = re.compile(r"[0-9]{6}")
@@ -60,7 +63,7 @@ class Keys:
 class Question:
     """One call's question."""
 
-    affair: AffairReference | None
+    basis: LegalBasis | None
     """None where the call names a row as none can be written, for example item "0"."""
 
     request_id: str
@@ -150,18 +153,23 @@ def _parse(kind: type[MessageT], data: bytes) -> MessageT:
 
 
 def _question(context: lookup_pb2.LookupContext, keys: Keys) -> Question:
-    try:
-        affair = AffairReference(context.affair.table, context.affair.item)
-    except InvalidValue:
-        affair = None
     return Question(
-        affair,
+        _basis(context),
         context.request_id,
         context.office,
         context.operator,
         frozenset(map(Field, context.fields)),
         keys,
     )
+
+
+def _basis(context: lookup_pb2.LookupContext) -> LegalBasis | None:
+    try:
+        if context.HasField("basis"):
+            return LegalBasis(context.basis.provision, context.basis.affair)
+        return LegalBasis.of_row(AffairReference(context.affair.table, context.affair.item))
+    except InvalidValue:
+        return None
 
 
 def _batch_keys(request: lookup_pb2.BatchLookupRequest) -> Keys:
@@ -192,15 +200,27 @@ def _context_keeps(
     fields = context.fields
     return (
         request.HasField("context")
-        and context.HasField("affair")
-        and 1 <= context.affair.table <= 6
-        and _whole(_ITEM, context.affair.item)
+        and context.HasField("affair") != context.HasField("basis")
+        and (_affair_keeps(context.affair) if context.HasField("affair") else True)
+        and (_basis_keeps(context.basis) if context.HasField("basis") else True)
         and 8 <= len(context.request_id) <= 64
         and 1 <= len(context.office) <= 64
         and 1 <= len(context.operator) <= 64
         and 1 <= len(fields) <= len(Field)
         and len(set(fields)) == len(fields)
         and all(1 <= field <= len(Field) for field in fields)
+    )
+
+
+def _affair_keeps(affair: lookup_pb2.AffairReference) -> bool:
+    return 1 <= affair.table <= 6 and _whole(_ITEM, affair.item)
+
+
+def _basis_keeps(basis: lookup_pb2.LegalBasisReference) -> bool:
+    return (
+        len(basis.provision) <= _MAXIMUM_PROVISION
+        and _whole(_PROVISION, basis.provision)
+        and _whole(_AFFAIR_ID, basis.affair)
     )
 
 

@@ -11,7 +11,7 @@ import grpc
 from juki.audit.port import AuditLog, AuditRecord, AuditUnavailable
 from juki.audit.pseudonym import Pseudonymiser
 from juki.domain.errors import JukiError, Reason
-from juki.domain.legal_basis import AffairReference, Decision, Field, SearchKey, Tier
+from juki.domain.legal_basis import Decision, Field, LegalBasis, SearchKey, Tier
 from juki.index.reading import LookedUp, PersonReader
 from juki.index.wire import FieldMask
 from juki.lookup import answers
@@ -30,7 +30,7 @@ RAW_METHODS: Final = frozenset({LOOKUP_SERVICE})
 class _Granted:
     """A decision, made ready for many persons."""
 
-    affair: AffairReference
+    basis: LegalBasis
     decision: Decision
     mask: FieldMask
     withheld: bytes
@@ -55,7 +55,8 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         metrics: LookupMetrics,
         tier: Tier = Tier.NATIONAL,
     ) -> None:
-        """`clock` gives nanoseconds since 1970-01-01 UTC, for the records.
+        """`clock` gives nanoseconds since 1970-01-01 UTC: when a call arrived, as it is decided and
+        recorded.
 
         `pseudonymiser` gives the one of the newest key.
         """
@@ -67,7 +68,7 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         self._metrics = metrics
         self._tier = tier
         self._reader = RequestReader()
-        self._prepared: dict[tuple[AffairReference, Decision], _Granted] = {}
+        self._prepared: dict[tuple[LegalBasis, Decision], _Granted] = {}
 
     def Lookup(  # type: ignore[override]  # noqa: N802 - bytes in, bytes out; named by the contract
         self, request: bytes, context: grpc.ServicerContext
@@ -94,11 +95,12 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         """
         with self._metrics.stage("parse"):
             question, size = self._reader.stream(request)
-        granted = self._decide(question)
+        arrived = self._clock()
+        granted = self._decide(question, arrived)
         withheld = granted.withheld
         for start in range(0, len(question.keys), size):
             part = replace(question, keys=question.keys.part(start, start + size))
-            yield answers.chunk(start, self._recorded(part, granted) + withheld)
+            yield answers.chunk(start, self._recorded(part, granted, arrived) + withheld)
             withheld = b""
 
     def ExchangeLookup(  # type: ignore[override]  # noqa: N802
@@ -111,42 +113,44 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
             yield answers.chunk(chunk_id, self._answer(question))
 
     def _answer(self, question: Question) -> bytes:
-        granted = self._decide(question)
-        return self._recorded(question, granted) + granted.withheld
+        arrived = self._clock()
+        granted = self._decide(question, arrived)
+        return self._recorded(question, granted, arrived) + granted.withheld
 
-    def _decide(self, question: Question) -> _Granted:
+    def _decide(self, question: Question, arrived: int) -> _Granted:
         """The decision for the whole call; a refusal is recorded, then raised."""
         with self._metrics.stage("decide"):
             try:
-                if question.affair is None:
-                    raise JukiError(Reason.AFFAIR_UNKNOWN, "no row of the Appended Tables")
+                if question.basis is None:
+                    raise JukiError(Reason.AFFAIR_UNKNOWN, "no provision, no row of the tables")
                 decision = self._policy.decide(
                     current_identity().uri,
-                    question.affair,
+                    question.basis,
                     question.fields,
                     question.keys.kind,
                     self._tier,
+                    at=arrived,
                 )
             except JukiError as refusal:
-                self._record_refusal(question, refusal.reason)
+                self._record_refusal(question, arrived, refusal.reason)
                 raise
-            return self._prepare(question.affair, decision)
+            return self._prepare(question.basis, decision)
 
-    def _prepare(self, affair: AffairReference, decision: Decision) -> _Granted:
-        prepared = self._prepared.get((affair, decision))
+    def _prepare(self, basis: LegalBasis, decision: Decision) -> _Granted:
+        prepared = self._prepared.get((basis, decision))
         if prepared is None:
             prepared = _Granted(
-                affair,
+                basis,
                 decision,
                 FieldMask.of_decision(decision),
                 answers.withheld_fields(decision.withheld),
             )
             if len(self._prepared) >= MAX_CACHED_DECISIONS:
                 self._prepared.clear()
-            self._prepared[affair, decision] = prepared
+            self._prepared[basis, decision] = prepared
         return prepared
 
-    def _recorded(self, question: Question, granted: _Granted) -> bytes:
+    def _recorded(self, question: Question, granted: _Granted, arrived: int) -> bytes:
         """The results' bytes; returns only once the record of them is durable."""
         metrics = self._metrics
         with metrics.stage("look_up"):
@@ -155,13 +159,13 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
             pseudonymiser = self._pseudonymiser()
             self._append(
                 question,
-                article=granted.decision.article,
+                arrived,
                 granted_fields=granted.decision.granted,
                 pseudonyms=pseudonymiser.pseudonyms(looked_up.ordinals),
                 pseudonym_key=pseudonymiser.version,
                 outcomes=looked_up.outcomes,
             )
-        metrics.answered(granted.affair, looked_up.outcomes)
+        metrics.answered(granted.basis, looked_up.outcomes)
         with metrics.stage("join"):
             return answers.results(looked_up)
 
@@ -172,15 +176,15 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
             return self._index.by_resident_record_code(keys.values, mask)
         return self._index.by_four_items(keys.four_items, mask)
 
-    def _record_refusal(self, question: Question, reason: Reason) -> None:
-        self._metrics.refused(question.affair, reason)
-        self._append(question, refusal=reason)
+    def _record_refusal(self, question: Question, arrived: int, reason: Reason) -> None:
+        self._metrics.refused(question.basis, reason)
+        self._append(question, arrived, refusal=reason)
 
     def _append(
         self,
         question: Question,
+        arrived: int,
         *,
-        article: str = "",
         granted_fields: frozenset[Field] = frozenset(),
         refusal: Reason | None = None,
         pseudonyms: bytes = b"",
@@ -188,15 +192,18 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         outcomes: bytes = b"",
     ) -> None:
         """Returns once the record is durable; raises AuditUnavailable."""
+        basis = question.basis
+        row = None if basis is None else basis.row
         record = AuditRecord(
-            time_unix_nanos=self._clock(),
+            time_unix_nanos=arrived,
             body_identity=current_identity().uri,
             request_id=question.request_id,
-            affair=question.affair,
+            affair=row,
             search_key=question.keys.kind,
             office=question.office,
             operator=question.operator,
-            article=article,
+            article="" if basis is None else basis.provision,
+            affair_id="" if basis is None or row is not None else basis.affair,
             requested_fields=question.fields,
             granted_fields=granted_fields,
             refusal=refusal,
@@ -207,5 +214,5 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         try:
             self._audit.append(record)
         except AuditUnavailable as unavailable:
-            self._metrics.refused(question.affair, unavailable.reason)
+            self._metrics.refused(question.basis, unavailable.reason)
             raise

@@ -14,6 +14,8 @@ from juki.domain.legal_basis import (
     AffairReference,
     Decision,
     Field,
+    LegalBasis,
+    Manner,
     SearchKey,
     Tier,
     Withheld,
@@ -38,7 +40,7 @@ _EXCLUSION_CLAUSE: Final = {
 For Table 6 the code is already outside what the governor provides: 30-15 (1) defines it so for (2).
 """
 
-_Question = tuple[str, AffairReference, frozenset[Field], SearchKey, Tier, str | None]
+_Question = tuple[str, LegalBasis, frozenset[Field], SearchKey, Tier, str, str | None, Manner]
 
 
 class Policy:
@@ -63,22 +65,30 @@ class Policy:
     def decide(
         self,
         identity: str,
-        affair: AffairReference,
+        basis: LegalBasis,
         fields: frozenset[Field],
         key: SearchKey,
         tier: Tier,
         *,
+        at: int,
+        place: str = "",
         via: str | None = None,
+        manner: Manner = Manner.LOOK_UP,
     ) -> Decision:
-        """The decision for one call of `identity` arriving at `tier`.
+        """The decision for one call of `identity` that arrived at `tier` at the instant `at`.
 
-        `via` is the identity of the prefectural server that relayed the request, None for a direct
-        call. Raises JukiError with AGENCY_NOT_REGISTERED, AFFAIR_UNKNOWN, AFFAIR_NOT_GRANTED,
-        ROUTE_NOT_PERMITTED or SEARCH_KEY_NOT_GRANTED; then nothing is looked up.
+        `at` is in nanoseconds since 1970-01-01 UTC. `place` says who answers: nothing for the
+        nation, two digits for a prefecture, the six digits of a municipality's code. `via` is the
+        identity of the prefectural server that relayed the request, None for a direct call. Raises
+        JukiError with AGENCY_NOT_REGISTERED, AFFAIR_UNKNOWN, AFFAIR_NOT_GRANTED,
+        ROUTE_NOT_PERMITTED, SEARCH_KEY_NOT_GRANTED or AGGREGATES_ONLY; then nothing is looked up.
         """
-        question = (identity, affair, fields, key, tier, via)
+        question = (identity, basis, fields, key, tier, place, via, manner)
         decision = self._decisions.get(question)
         if decision is None:
+            affair = basis.row
+            if affair is None:
+                _refuse(Reason.AFFAIR_UNKNOWN, f"{basis.provision} is not answered here")
             decision = _answer(self._grant(identity, affair, key, tier, via), fields)
             if len(self._decisions) >= MAX_CACHED_DECISIONS:
                 self._decisions.clear()

@@ -71,6 +71,7 @@ class AuditRecord(_message.Message):
     PSEUDONYMS_FIELD_NUMBER: _builtins.int
     OUTCOMES_FIELD_NUMBER: _builtins.int
     PSEUDONYM_KEY_FIELD_NUMBER: _builtins.int
+    AFFAIR_ID_FIELD_NUMBER: _builtins.int
     time_unix_nanos: _builtins.int
     """When the call arrived, nanoseconds since 1970-01-01 UTC."""
     body_identity: _builtins.str
@@ -86,7 +87,9 @@ class AuditRecord(_message.Message):
     affair_item: _builtins.str
     """Item of that table, for example "77" or "57-31"."""
     article: _builtins.str
-    """Provision under which the call was answered, for example "30-9"; empty for a refused call."""
+    """Provision under which the call was answered, for example "30-9"; for a refused call the one it
+    named, empty where it named none that can be written.
+    """
     request_id: _builtins.str
     """Identifier of the request, chosen by the caller."""
     search_key: Global___AuditSearchKey.ValueType
@@ -99,6 +102,10 @@ class AuditRecord(_message.Message):
     """One byte for each pseudonym, a value of LookupOutcome."""
     pseudonym_key: _builtins.int
     """Version of the key under the pseudonyms; 0 where there are none."""
+    affair_id: _builtins.str
+    """Registered id of the affair (of an ordinance, ministerial order or consent) where it is no row
+    of the Appended Tables; empty where the provision alone says all.
+    """
     @_builtins.property
     def requested_fields(self) -> _containers.RepeatedScalarFieldContainer[_lookup_pb2.Field.ValueType]:
         """The fields the caller asked for, ascending."""
@@ -125,10 +132,11 @@ class AuditRecord(_message.Message):
         pseudonyms: _builtins.bytes = ...,
         outcomes: _builtins.bytes = ...,
         pseudonym_key: _builtins.int = ...,
+        affair_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affair_item", b"affair_item", "affair_table", b"affair_table", "article", b"article", "body_identity", b"body_identity", "granted_fields", b"granted_fields", "office", b"office", "operator", b"operator", "outcomes", b"outcomes", "pseudonym_key", b"pseudonym_key", "pseudonyms", b"pseudonyms", "refusal_reason", b"refusal_reason", "request_id", b"request_id", "requested_fields", b"requested_fields", "search_key", b"search_key", "time_unix_nanos", b"time_unix_nanos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affair_id", b"affair_id", "affair_item", b"affair_item", "affair_table", b"affair_table", "article", b"article", "body_identity", b"body_identity", "granted_fields", b"granted_fields", "office", b"office", "operator", b"operator", "outcomes", b"outcomes", "pseudonym_key", b"pseudonym_key", "pseudonyms", b"pseudonyms", "refusal_reason", b"refusal_reason", "request_id", b"request_id", "requested_fields", b"requested_fields", "search_key", b"search_key", "time_unix_nanos", b"time_unix_nanos"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -82,6 +82,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The affair is answered by another tier or through another route."""
     ERROR_REASON_SEARCH_KEY_NOT_GRANTED: _ErrorReason.ValueType  # 54
     """The body may not search by this key for this affair."""
+    ERROR_REASON_AGGREGATES_ONLY: _ErrorReason.ValueType  # 55
+    """The provision serves totals only: nothing of a single person is answered under it."""
     ERROR_REASON_AUDIT_UNAVAILABLE: _ErrorReason.ValueType  # 60
     """The lookup could not be recorded, so it is not answered."""
     ERROR_REASON_CUSTODY_UNAVAILABLE: _ErrorReason.ValueType  # 61
@@ -170,6 +172,8 @@ ERROR_REASON_ROUTE_NOT_PERMITTED: ErrorReason.ValueType  # 53
 """The affair is answered by another tier or through another route."""
 ERROR_REASON_SEARCH_KEY_NOT_GRANTED: ErrorReason.ValueType  # 54
 """The body may not search by this key for this affair."""
+ERROR_REASON_AGGREGATES_ONLY: ErrorReason.ValueType  # 55
+"""The provision serves totals only: nothing of a single person is answered under it."""
 ERROR_REASON_AUDIT_UNAVAILABLE: ErrorReason.ValueType  # 60
 """The lookup could not be recorded, so it is not answered."""
 ERROR_REASON_CUSTODY_UNAVAILABLE: ErrorReason.ValueType  # 61

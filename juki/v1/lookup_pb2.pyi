@@ -123,12 +123,41 @@ class AffairReference(_message.Message):
 Global___AffairReference: _TypeAlias = AffairReference  # noqa: Y015
 
 @_typing.final
+class LegalBasisReference(_message.Message):
+    """A provision of the Act with what it refers to, where that is no row of the Appended Tables."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVISION_FIELD_NUMBER: _builtins.int
+    AFFAIR_FIELD_NUMBER: _builtins.int
+    provision: _builtins.str
+    """Article, paragraph and item, for example "30-10(1)(iv)" or "37(2)"."""
+    affair: _builtins.str
+    """The registered id of the affair of an ordinance, ministerial order or consent; empty where the
+    provision alone says all.
+    """
+    def __init__(
+        self,
+        *,
+        provision: _builtins.str = ...,
+        affair: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affair", b"affair", "provision", b"provision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LegalBasisReference: _TypeAlias = LegalBasisReference  # noqa: Y015
+
+@_typing.final
 class LookupContext(_message.Message):
     """Who asks, for which affair, and for which fields."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     AFFAIR_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     OFFICE_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
@@ -141,7 +170,11 @@ class LookupContext(_message.Message):
     """The operator or batch job that asks, as the body names it."""
     @_builtins.property
     def affair(self) -> Global___AffairReference:
-        """The affair of the law."""
+        """The affair of the law: a row of the Appended Tables."""
+
+    @_builtins.property
+    def basis(self) -> Global___LegalBasisReference:
+        """Any other basis."""
 
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[Global___Field.ValueType]:
@@ -151,14 +184,15 @@ class LookupContext(_message.Message):
         self,
         *,
         affair: Global___AffairReference | None = ...,
+        basis: Global___LegalBasisReference | None = ...,
         request_id: _builtins.str = ...,
         office: _builtins.str = ...,
         operator: _builtins.str = ...,
         fields: _abc.Iterable[Global___Field.ValueType] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["affair", b"affair"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["affair", b"affair", "basis", b"basis"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affair", b"affair", "fields", b"fields", "office", b"office", "operator", b"operator", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affair", b"affair", "basis", b"basis", "fields", b"fields", "office", b"office", "operator", b"operator", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

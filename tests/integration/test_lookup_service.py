@@ -173,13 +173,29 @@ def test_a_refused_lookup_is_recorded_too(lookup_server: LookupServer) -> None:
     (record,) = lookup_server.records()
     assert record.refusal is Reason.SEARCH_KEY_NOT_GRANTED
     assert record.body_identity == PENSION
-    assert (record.outcomes, record.pseudonyms, record.article) == (b"", b"", "")
+    assert (record.outcomes, record.pseudonyms, record.article) == (b"", b"", "30-9")
     assert (
         lookup_server.sample(
             "juki_lookup_refusals_total", reason="SEARCH_KEY_NOT_GRANTED", table="1"
         )
         == 1
     )
+
+
+def test_a_basis_that_is_no_row_of_a_table_is_recorded_with_its_affair(
+    lookup_server: LookupServer,
+) -> None:
+    load(lookup_server, person(1))
+    request = batch([1])
+    request.context.basis.provision = "30-15(1)(ii)"
+    request.context.basis.affair = "shizuoka-2003.30-4"
+    request.context.ClearField("affair")
+    with lookup_server.stub() as stub, pytest.raises(grpc.RpcError) as refused:
+        stub.BatchLookup(request)
+    assert reason_of(refused.value) in {Reason.AFFAIR_UNKNOWN, Reason.AFFAIR_NOT_GRANTED}
+    (record,) = lookup_server.records()
+    assert record.affair is None
+    assert (record.article, record.affair_id) == ("30-15(1)(ii)", "shizuoka-2003.30-4")
 
 
 @pytest.mark.parametrize(

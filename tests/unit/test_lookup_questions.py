@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from protovalidate import Validator
 
 from juki.domain.errors import JukiError, Reason
-from juki.domain.legal_basis import AffairReference, SearchKey
+from juki.domain.legal_basis import LegalBasis, SearchKey
 from juki.lookup.questions import RequestReader
 from juki.rpc.errors import InvalidFields
 from juki.v1 import identification_pb2 as pb
@@ -33,8 +33,17 @@ def _maybe(strategy: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
     return st.one_of(strategy, strategy, strategy, st.none())
 
 
+_PROVISIONS = st.sampled_from(
+    ["30-9", "30-10(1)(iv)", "37(2)", "30-9-2(1)", "(1)", "", "30-15(1)(iv)\n", "3" * 40, "30(i)"]
+)
+_AFFAIRS = st.sampled_from(["", "shizuoka-2003.30", "a" * 64, "a" * 65, "a b", "条例"])
+
 CONTEXTS = st.builds(
     lookup_pb2.LookupContext,
+    basis=st.one_of(
+        st.none(),
+        st.builds(lookup_pb2.LegalBasisReference, provision=_PROVISIONS, affair=_AFFAIRS),
+    ),
     affair=_maybe(st.builds(lookup_pb2.AffairReference, table=st.integers(0, 7), item=_ITEMS)),
     request_id=_TEXTS,
     office=_TEXTS,
@@ -271,7 +280,7 @@ def test_a_number_is_read_as_its_decimal_value(
     request = lookup_pb2.LookupRequest(context=SOUND_CONTEXT, **key)
     question = READER.single(request.SerializeToString())
     assert (question.keys.kind, list(question.keys.values)) == (kind, [value])
-    assert question.affair == AffairReference(1, "77")
+    assert question.basis == LegalBasis("30-9", "1:77")
 
 
 def test_a_question_does_not_show_whom_it_is_about() -> None:

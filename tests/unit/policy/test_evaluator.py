@@ -14,6 +14,7 @@ from juki.domain.legal_basis import (
     AffairReference,
     Decision,
     Field,
+    LegalBasis,
     SearchKey,
     Tier,
     WithheldReason,
@@ -34,6 +35,7 @@ OTHER_GOVERNOR = "spiffe://pref13.juki.example/server"
 
 PENSION = "spiffe://agency.juki.example/nenkin"
 PENSION_AFFAIR = AffairReference(1, "77")
+NOON = 1_780_000_000 * 10**9  # 2026-05-28 in Japan
 PASSPORTS = "spiffe://agency.juki.example/gaimu"
 PASSPORT_AFFAIR = AffairReference(1, "41")
 
@@ -102,18 +104,19 @@ def refusal(
     via: str | None = None,
 ) -> Reason:
     with pytest.raises(JukiError) as refused:
-        policy.decide(identity, affair, FOUR_ITEMS, key, tier, via=via)
+        policy.decide(identity, LegalBasis.of_row(affair), FOUR_ITEMS, key, tier, via=via, at=NOON)
     return refused.value.reason
 
 
 def ask(policy: Policy, affair: AffairReference, fields: frozenset[Field] = ALL_FIELDS) -> Decision:
     return policy.decide(
         asker_of(affair),
-        affair,
+        LegalBasis.of_row(affair),
         fields,
         SearchKey.FOUR_ITEMS,
         right_tier(affair),
         via=right_way(affair),
+        at=NOON,
     )
 
 
@@ -122,7 +125,15 @@ def test_a_granted_body_is_answered_on_the_right_way_only(
     everything: Policy, affair: AffairReference
 ) -> None:
     asker, tier, way = asker_of(affair), right_tier(affair), right_way(affair)
-    decision = everything.decide(asker, affair, FOUR_ITEMS, SearchKey.FOUR_ITEMS, tier, via=way)
+    decision = everything.decide(
+        asker,
+        LegalBasis.of_row(affair),
+        FOUR_ITEMS,
+        SearchKey.FOUR_ITEMS,
+        tier,
+        via=way,
+        at=NOON,
+    )
     assert decision.granted == FOUR_ITEMS
     assert decision.withheld == ()
     assert decision.article == ARTICLE_OF_TABLE[affair.table]
@@ -150,12 +161,15 @@ def test_table_4_asked_directly_at_the_nation_is_refused(everything: Policy) -> 
 def test_a_town_asks_about_its_own_prefecture_directly_and_about_others_by_way_of_the_governor(
     everything: Policy,
 ) -> None:
-    within, beyond = AffairReference(2, "1-2"), AffairReference(4, "1-2")
+    within, beyond = map(LegalBasis.of_row, (AffairReference(2, "1-2"), AffairReference(4, "1-2")))
     key, tier = SearchKey.FOUR_ITEMS, Tier.NATIONAL
-    assert everything.decide(MUNICIPAL_BODY, within, FOUR_ITEMS, key, tier).granted == FOUR_ITEMS
+    assert (
+        everything.decide(MUNICIPAL_BODY, within, FOUR_ITEMS, key, tier, at=NOON).granted
+        == FOUR_ITEMS
+    )
     assert (
         everything.decide(
-            MUNICIPAL_BODY, beyond, FOUR_ITEMS, key, tier, via=GOVERNOR_OF_AICHI
+            MUNICIPAL_BODY, beyond, FOUR_ITEMS, key, tier, via=GOVERNOR_OF_AICHI, at=NOON
         ).granted
         == FOUR_ITEMS
     )
@@ -215,7 +229,9 @@ def test_whatever_is_not_granted_is_refused(
         and key in keys
     )
     try:
-        everything.decide(identity, affair, FOUR_ITEMS, key, tier, via=via)
+        everything.decide(
+            identity, LegalBasis.of_row(affair), FOUR_ITEMS, key, tier, via=via, at=NOON
+        )
         answered = True
     except JukiError:
         answered = False
@@ -247,7 +263,12 @@ def test_no_pension_office_searches_by_resident_record_code(demo: Policy) -> Non
 
 def test_the_passport_office_is_told_why_code_and_number_are_withheld(demo: Policy) -> None:
     decision = demo.decide(
-        PASSPORTS, PASSPORT_AFFAIR, ALL_FIELDS, SearchKey.FOUR_ITEMS, Tier.NATIONAL
+        PASSPORTS,
+        LegalBasis.of_row(PASSPORT_AFFAIR),
+        ALL_FIELDS,
+        SearchKey.FOUR_ITEMS,
+        Tier.NATIONAL,
+        at=NOON,
     )
     assert decision.granted == FOUR_ITEMS | {Field.CHANGE}
     assert [(entry.field, entry.reason, entry.article) for entry in decision.withheld] == [
@@ -259,10 +280,11 @@ def test_the_passport_office_is_told_why_code_and_number_are_withheld(demo: Poli
 def test_a_registration_may_give_less_than_the_law(demo: Policy) -> None:
     decision = demo.decide(
         "spiffe://agency.juki.example/houmu",
-        AffairReference(1, "30"),
+        LegalBasis("30-9", "1:30"),
         frozenset({Field.NAME, Field.CHANGE}),
         SearchKey.FOUR_ITEMS,
         Tier.NATIONAL,
+        at=NOON,
     )
     assert decision.granted == {Field.NAME}
     assert [entry.reason for entry in decision.withheld] == [WithheldReason.OUTSIDE_GRANT]
@@ -273,7 +295,12 @@ def test_the_pension_service_gets_the_number_and_former_numbers_only_when_it_ask
 ) -> None:
     for fields in (frozenset({Field.CHANGE}), frozenset({Field.CHANGE, Field.INDIVIDUAL_NUMBER})):
         decision = demo.decide(
-            PENSION, PENSION_AFFAIR, fields, SearchKey.INDIVIDUAL_NUMBER, Tier.NATIONAL
+            PENSION,
+            LegalBasis.of_row(PENSION_AFFAIR),
+            fields,
+            SearchKey.INDIVIDUAL_NUMBER,
+            Tier.NATIONAL,
+            at=NOON,
         )
         assert decision.granted == fields
         assert decision.number_in_change == (Field.INDIVIDUAL_NUMBER in fields)
@@ -282,8 +309,9 @@ def test_the_pension_service_gets_the_number_and_former_numbers_only_when_it_ask
 def test_a_repeated_question_is_answered_from_the_cache_and_refusals_are_not_kept(
     demo: Policy,
 ) -> None:
-    ask_pension = (PENSION, PENSION_AFFAIR, FOUR_ITEMS, SearchKey.FOUR_ITEMS, Tier.NATIONAL)
-    assert demo.decide(*ask_pension) is demo.decide(*ask_pension)
+    basis = LegalBasis.of_row(PENSION_AFFAIR)
+    ask_pension = (PENSION, basis, FOUR_ITEMS, SearchKey.FOUR_ITEMS, Tier.NATIONAL)
+    assert demo.decide(*ask_pension, at=NOON) is demo.decide(*ask_pension, at=NOON + 1)
     for _ in range(2):
         assert refusal(demo, PENSION, PASSPORT_AFFAIR) is Reason.AFFAIR_NOT_GRANTED
 
@@ -293,7 +321,12 @@ def test_a_full_cache_starts_anew_and_decides_the_same(monkeypatch: pytest.Monke
     policy = Policy.load(Path("deploy/demo/agencies.toml"))
     answers = [
         policy.decide(
-            PENSION, PENSION_AFFAIR, frozenset({field}), SearchKey.FOUR_ITEMS, Tier.NATIONAL
+            PENSION,
+            LegalBasis.of_row(PENSION_AFFAIR),
+            frozenset({field}),
+            SearchKey.FOUR_ITEMS,
+            Tier.NATIONAL,
+            at=NOON,
         )
         for field in [*Field, *Field]
     ]
