@@ -267,14 +267,14 @@ def proves_consistency(
 ) -> bool:
     """Whether `proof` shows that nothing of the first tree was changed (RFC 9162, 2.1.4.2).
 
-    The empty tree is the beginning of every one: its proof is empty, its root SHA-256 of nothing.
+    Of an empty first tree there is nothing to prove: never true.
     """
-    if not 0 <= first <= second or not _are_hashes(first_root, second_root, *proof):
+    if not 0 < first <= second:
         return False
     if first == second:
         return not proof and first_root == second_root
-    if first == 0:
-        return not proof and first_root == EMPTY_ROOT
+    if not _are_hashes(first_root, second_root, *proof):
+        return False
     path = list(proof)
     if first & (first - 1) == 0:
         path.insert(0, first_root)
