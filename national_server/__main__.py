@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from juki.audit.head import HeadKey, HeadSigning
 from juki.audit.log import FileAuditLog
+from juki.audit.persons.running import start_person_index
 from juki.custody.client import CustodyClient
 from juki.custody.port import INDIVIDUAL_NUMBER, Custody
 from juki.custody.roots import load_roots
@@ -115,6 +116,14 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     pseudonym_keys = PseudonymKeys(sealing.keys)
     audit = FileAuditLog(config.audit_directory, head_signing=_head_signing(custody))
     stack.callback(audit.close)
+    start_person_index(
+        stack,
+        directory=config.person_index_directory,
+        audit_directory=config.audit_directory,
+        durable_to=lambda: audit.position.sequence,
+        pseudonymisers=pseudonym_keys.every,
+        registry=registry,
+    )
     probes = register_probes(engine, custody) | {
         "audit": audit.check,
         "root": keeper.check,

@@ -16,6 +16,9 @@ class NationalConfiguration(RegisterServerConfiguration):
     """TOML file of the registered bodies and the affairs each may use."""
 
     audit_directory: Path
+    person_index_directory: Path
+    """Of the private index from persons to the audit log's entries; made for the server alone."""
+
     index_directory: Path
     """On memory-backed storage: the index holds identification information in the clear."""
 

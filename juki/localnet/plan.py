@@ -151,6 +151,7 @@ def national_settings(plan: NetworkPlan, ports: Mapping[str, int]) -> dict[str, 
         **server_settings(plan, "national", ports),
         "agencies": plan.agencies_file,
         "audit_directory": plan.host_directory("national") / "audit",
+        "person_index_directory": plan.host_directory("national") / "persons",
         "index_directory": plan.index_directory,
     }
 
