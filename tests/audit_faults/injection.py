@@ -8,6 +8,7 @@ the interpreter makes besides.
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -51,6 +52,9 @@ FAULTS_OF_CALLS: Final[dict[str, tuple[str, ...]]] = {
 the process is killed at its door (strace delivers the signal before the call is carried out)."""
 
 _CALL: Final = re.compile(r"^(\d+) +(\w+)\((.*)$")
+KILLED: Final = -signal.SIGKILL
+"""The exit code of a process that `kill -9` ended; strace ends as its child did."""
+
 _RUN_SECONDS: Final = 120.0
 
 
@@ -80,7 +84,7 @@ class Told:
     @property
     def was_killed(self) -> bool:
         """Whether `kill -9` ended it."""
-        return self.exit_code in (-9, 137)
+        return self.exit_code == KILLED
 
     @property
     def was_hit(self) -> bool:

@@ -19,11 +19,21 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from tests.audit_faults.injection import FAULTS_OF_CALLS, Call, calls_of, run_with_fault
+from tests.audit_faults.injection import (
+    FAULTS_OF_CALLS,
+    KILLED,
+    Call,
+    Told,
+    calls_of,
+    run,
+    run_with_fault,
+)
+from tests.audit_faults.power import TRACE_OPTIONS, Survives, replay
 from tests.audit_faults.scenarios import APPENDED, SCENARIOS, Scenario, check_promises
 from tests.audit_faults.table import Seen, report
+from tests.people import memory_directory
 
-SAMPLED = 24
+SAMPLED = 16
 """Faults of each scenario in `make test`."""
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -67,6 +77,26 @@ class Bench:
             raise
         return Seen(self._scenario.name, call, fault, what)
 
+    def lose_power(self) -> int:
+        """Power fails after every call of a run, in three ways; gives how often."""
+        self._lay()
+        told = run(self._program, TRACE_OPTIONS, self._scratch)
+        random, times, answered = Random(self._scenario.name), 0, 0
+        for call, lines, disk in replay(told.trace, self._directory):
+            for survives in Survives:
+                shutil.rmtree(self._directory, ignore_errors=True)
+                disk.write_to(self._directory, survives, random)
+                lost = Told(lines, KILLED, "")
+                try:
+                    check_promises(self._directory, self._key, self._scenario, lost)
+                except BaseException as error:
+                    error.add_note(f"power failed after {call}, {survives.name} survived: {lines}")
+                    raise
+                times += 1
+            answered = sum(line.startswith("answered") for line in lines)
+        assert answered == APPENDED
+        return times
+
     def _lay(self) -> None:
         shutil.rmtree(self._directory, ignore_errors=True)
         self._scenario.make(self._directory, self._key)
@@ -79,6 +109,11 @@ def test_no_answer_without_its_record_at_a_sample_of_faults(
     bench = Bench(scenario, tmp_path)
     for call, fault in Random(scenario.name).sample(bench.faults(), SAMPLED):
         bench.inject(call, fault)
+
+
+def test_no_answer_without_its_record_when_power_fails_after_any_call() -> None:
+    with memory_directory() as scratch:  # what survives is ours to say, not the disk's
+        assert Bench(SCENARIOS[0], scratch).lose_power() > 100
 
 
 @pytest.mark.slow
