@@ -107,8 +107,10 @@ class FileAuditLog:
             head = HeadKeeper(directory, lambda: self._position, head_signing)
             try:
                 head.start()
-            except BaseException:
+            except BaseException as error:
                 self.close()
+                if isinstance(error, OSError):
+                    raise _unusable(error) from error
                 raise
             self._head = head
 
