@@ -166,8 +166,11 @@ class WithheldReason(StrEnum):
     NO_NUMBER_USE_BASIS = "NO_NUMBER_USE_BASIS"
     """The recipient has no basis in My Number Act Art. 9 for this affair."""
 
+    OUTSIDE_PROVISION = "OUTSIDE_PROVISION"
+    """The provision gives other fields only."""
+
     OUTSIDE_GRANT = "OUTSIDE_GRANT"
-    """The body's registration for this affair does not cover the field."""
+    """The body's registration for this affair, or the ordinance, does not cover the field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,9 @@ class PersonCondition:
 
     not_notified_by: str = ""
     """Only persons whom another prefecture than this notified."""
+
+    moved_abroad: bool = False
+    """Only those who moved abroad (国外転出者)."""
 
     named: frozenset[int] | None = None
     """Only the persons with these internal ids: those who consented (30-15 (1)(iii))."""

@@ -225,7 +225,7 @@ def _look_up(
 ) -> LookedUp:
     """One snapshot for all keys. The hot path: two gets and a slice a person."""
     persons = current.persons
-    cut = mask.cut
+    cut, admits = mask.cut, mask.admits
     found, not_found, disputed = int(Outcome.FOUND), int(Outcome.NOT_FOUND), int(Outcome.DISPUTED)
     ordinals: list[bytes] = []
     outcomes = bytearray()
@@ -241,7 +241,9 @@ def _look_up(
                 ordinal, outcome = _NOBODY, int(when_several)
             else:
                 value = get(ordinal, None, persons)
-                if is_disputed(value):
+                if admits is not None and not admits(ordinal, value):
+                    ordinal, outcome = _NOBODY, not_found
+                elif is_disputed(value):
                     outcome = disputed
                 else:
                     outcome = found

@@ -24,7 +24,7 @@ from typing import Final, Self
 from google.protobuf.message import Message
 
 from juki.domain.errors import InvalidValue
-from juki.domain.legal_basis import Decision, Field
+from juki.domain.legal_basis import Decision, Field, PersonCondition
 from juki.domain.residency import ResidencyStatus
 from juki.v1 import identification_pb2
 
@@ -35,6 +35,14 @@ FOUR_ITEMS_KEY_BYTES: Final = 16
 _HEADER: Final = struct.Struct(">BBBH9H")
 _ENDS_AT: Final = 5
 _LARGEST: Final = 0xFFFF
+
+_ADDRESS_BOUNDS: Final = struct.Struct(">2H")
+_ADDRESS_BOUNDS_AT: Final = _ENDS_AT + 2 * 2
+"""Where the ends of the pieces before the address and of the address stand, in `Piece`'s order."""
+_ONE_BYTE_LENGTH: Final = 2 + 0x7F
+"""A piece no longer than this says the length of what it holds in one byte."""
+_SIX_CHARACTERS: Final = b"\x0a\x06"
+"""`Address.municipality`: field 1, six bytes."""
 
 
 class Piece(IntEnum):
@@ -78,16 +86,27 @@ class PersonKeys:
 class FieldMask:
     """Which pieces of a value an answer holds; made once per decision, not per person."""
 
-    __slots__ = ("_pieces", "cut")
+    __slots__ = ("_pieces", "admits", "cut")
 
-    def __init__(self, pieces: Iterable[Piece]) -> None:
+    def __init__(
+        self, pieces: Iterable[Piece], admits: Callable[[bytes, bytes], bool] | None = None
+    ) -> None:
         self._pieces = frozenset(pieces)
+        self.admits = admits
+        """Whether the decision speaks of the person with this key (8 bytes, the ordinal) and this
+        value; None: of everybody."""
+
         self.cut: Callable[[bytes], bytes] = _cutter(_runs(self._pieces))
         """Cuts the wire bytes of the masked message out of a value."""
 
     @classmethod
     def of(
-        cls, granted: AbstractSet[Field], *, number_in_change: bool, code_in_change: bool
+        cls,
+        granted: AbstractSet[Field],
+        *,
+        number_in_change: bool,
+        code_in_change: bool,
+        persons: PersonCondition | None = None,
     ) -> Self:
         """The mask of granted fields; the former values need the change information as well."""
         pieces = {_PIECE_OF_FIELD[field] for field in granted}
@@ -95,7 +114,7 @@ class FieldMask:
             pieces.add(Piece.FORMER_NUMBER)
         if Field.CHANGE in granted and code_in_change:
             pieces.add(Piece.FORMER_CODE)
-        return cls(pieces)
+        return cls(pieces, None if persons is None else _admitting(persons))
 
     @classmethod
     def of_decision(cls, decision: Decision) -> Self:
@@ -104,6 +123,7 @@ class FieldMask:
             decision.granted,
             number_in_change=decision.number_in_change,
             code_in_change=decision.code_in_change,
+            persons=decision.persons,
         )
 
     def __repr__(self) -> str:
@@ -138,6 +158,41 @@ def pack_value(status: ResidencyStatus, information: bytes, keys: PersonKeys) ->
 def is_disputed(value: bytes) -> bool:
     """Whether nothing of this person may be given."""
     return value[0] == ResidencyStatus.DISPUTED
+
+
+def prefecture_of(value: bytes) -> bytes:
+    """Two digits: whose governor notified the person's present information (通知都道府県).
+
+    The register holds an address to lie in the municipality that notified it. The address is its
+    piece's only field, the local government code that begins it the address's first. Empty for a
+    person without an address.
+    """
+    start, end = _ADDRESS_BOUNDS.unpack_from(value, _ADDRESS_BOUNDS_AT)
+    at = start + (2 if end - start <= _ONE_BYTE_LENGTH else 3)  # tag and length of the address
+    if value[at : at + 2] != _SIX_CHARACTERS or at + 8 > end:
+        return b""
+    return value[at + 2 : at + 4]
+
+
+def _admitting(persons: PersonCondition) -> Callable[[bytes, bytes], bool]:
+    by, not_by = persons.notified_by.encode(), persons.not_notified_by.encode()
+    named = None if persons.named is None else {NUMBER_KEY.pack(one) for one in persons.named}
+    abroad, disputed = int(ResidencyStatus.MOVED_ABROAD), int(ResidencyStatus.DISPUTED)
+
+    def admits(ordinal: bytes, value: bytes) -> bool:
+        if named is not None and ordinal not in named:
+            return False
+        if value[0] == disputed:
+            return True  # nothing is given of them, and whoever keeps registers has to know
+        if persons.moved_abroad and value[0] != abroad:
+            return False
+        if not by and not not_by:
+            return True
+        prefecture = prefecture_of(value)
+        # Nobody whose prefecture is not known is admitted to either.
+        return bool(prefecture) and (not by or prefecture == by) and prefecture != not_by
+
+    return admits
 
 
 def keys_of_value(value: bytes) -> PersonKeys:

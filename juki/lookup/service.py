@@ -54,11 +54,13 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         clock: Callable[[], int],
         metrics: LookupMetrics,
         tier: Tier = Tier.NATIONAL,
+        place: str = "",
     ) -> None:
         """`clock` gives nanoseconds since 1970-01-01 UTC: when a call arrived, as it is decided and
         recorded.
 
-        `pseudonymiser` gives the one of the newest key.
+        `pseudonymiser` gives the one of the newest key. `place` says who answers where it is not
+        the nation: two digits of a prefecture, six of a municipality.
         """
         self._index = index
         self._policy = policy
@@ -67,6 +69,7 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         self._clock = clock
         self._metrics = metrics
         self._tier = tier
+        self._place = place
         self._reader = RequestReader()
         self._prepared: dict[tuple[LegalBasis, Decision], _Granted] = {}
 
@@ -130,6 +133,7 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
                     question.keys.kind,
                     self._tier,
                     at=arrived,
+                    place=self._place,
                 )
             except JukiError as refusal:
                 self._record_refusal(question, arrived, refusal.reason)

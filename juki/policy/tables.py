@@ -1,15 +1,17 @@
-"""The law's tables as shipped: Appended Tables 1 to 6, and the number-use table of My Number Act.
+"""The law's tables: Appended Tables 1 to 6, and the number-use table of My Number Act.
 
-The files are `juki/data/legal_affairs.tsv` (key: table and item) and `juki/data/number_use.tsv`
-(key: item; My Number Act Art. 9 (1)). A row that is not understood stops the start.
+The files as shipped are `juki/data/legal_affairs.tsv` (key: table and item) and
+`juki/data/number_use.tsv` (key: item; My Number Act Art. 9 (1)). A row that is not
+understood stops the start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from types import MappingProxyType
+from typing import Final
 
 from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.domain.legal_basis import ARTICLE_OF_TABLE, Affair, AffairReference, is_item
@@ -32,12 +34,26 @@ class LegalTables:
     number_use: Mapping[str, NumberUse]
 
 
-def load_tables() -> LegalTables:
-    """Read the shipped tables; raises JukiError (CONFIGURATION_INVALID) naming file and line."""
+AFFAIRS_FILE: Final = "legal_affairs.tsv"
+NUMBER_USE_FILE: Final = "number_use.tsv"
+
+
+def shipped(name: str) -> str:
+    """The text of a data file as shipped."""
+    return files("juki").joinpath("data", name).read_text(encoding="utf-8")
+
+
+def load_tables(read: Callable[[str], str] = shipped) -> LegalTables:
+    """The tables in the files that `read` gives by name, by default the shipped ones.
+
+    Raises JukiError (CONFIGURATION_INVALID) naming file and line.
+    """
     affairs: dict[AffairReference, Affair] = {}
-    name = "legal_affairs.tsv"
-    for where, row in _rows(name, ("table", "item", "article", "recipient", "affair")):
-        table, item, article, recipient, text = row
+    text = read(AFFAIRS_FILE)
+    for where, row in _rows(
+        AFFAIRS_FILE, text, ("table", "item", "article", "recipient", "affair")
+    ):
+        table, item, article, recipient, words = row
         try:
             reference = AffairReference(int(table), item)
         except (InvalidValue, ValueError):
@@ -46,18 +62,18 @@ def load_tables() -> LegalTables:
             raise _invalid(where, f"article {article} does not belong to table {table}")
         if reference in affairs:
             raise _invalid(where, f"{reference} stands twice")
-        affairs[reference] = Affair(reference, article, recipient, text)
+        affairs[reference] = Affair(reference, article, recipient, words)
 
     uses: dict[str, NumberUse] = {}
-    for where, (item, user, text) in _rows("number_use.tsv", ("item", "user", "affair")):
+    text = read(NUMBER_USE_FILE)
+    for where, (item, user, words) in _rows(NUMBER_USE_FILE, text, ("item", "user", "affair")):
         if not is_item(item) or item in uses:
             raise _invalid(where, f"item {item} is malformed or stands twice")
-        uses[item] = NumberUse(item, user, text)
+        uses[item] = NumberUse(item, user, words)
     return LegalTables(MappingProxyType(affairs), MappingProxyType(uses))
 
 
-def _rows(name: str, columns: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
-    text = files("juki").joinpath("data", name).read_text(encoding="utf-8")
+def _rows(name: str, text: str, columns: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
     header, *lines = text.split("\n")
     if tuple(header.split("\t")) != columns:
         raise _invalid(f"{name}:1", "has other columns than expected")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from juki.domain.errors import InvalidValue
-from juki.domain.legal_basis import Decision, Field
+from juki.domain.legal_basis import Decision, Field, PersonCondition
 from juki.domain.residency import ResidencyStatus
 from juki.index.wire import FieldMask, PersonKeys, keys_of_value, pack_value
 from juki.v1 import identification_pb2 as pb
@@ -94,3 +94,46 @@ def test_a_person_too_large_for_the_layout_is_refused() -> None:
 def test_neither_keys_nor_masks_show_a_person() -> None:
     keys = PersonKeys((b"12345678",), (), ())
     assert repr(keys) == "PersonKeys(…)"
+
+
+def admits(
+    status: ResidencyStatus, information: pb.IdentificationInformation, **of: object
+) -> bool:
+    value = pack_value(status, information.SerializeToString(), NO_KEYS)
+    mask = FieldMask.of(
+        {Field.NAME}, number_in_change=False, code_in_change=False, persons=PersonCondition(**of)
+    )
+    assert mask.admits is not None
+    return mask.admits((7).to_bytes(8, "big"), value)
+
+
+@given(informations, st.sampled_from(["22", "23"]), st.sampled_from(["", "字", "字" * 200]))
+def test_a_condition_goes_by_the_prefecture_that_notified_the_address(
+    information: pb.IdentificationInformation, prefecture: str, town: str
+) -> None:
+    information.address.municipality = f"{prefecture}1309"
+    information.address.town = town
+    resident = ResidencyStatus.RESIDENT
+    assert admits(resident, information, notified_by="22") == (prefecture == "22")
+    assert admits(resident, information, not_notified_by="22") == (prefecture != "22")
+
+
+def test_nobody_is_admitted_whose_prefecture_is_not_known() -> None:
+    nowhere = pb.IdentificationInformation()
+    assert not admits(ResidencyStatus.RESIDENT, nowhere, notified_by="22")
+    assert not admits(ResidencyStatus.RESIDENT, nowhere, not_notified_by="22")
+
+
+@pytest.mark.parametrize("status", ResidencyStatus)
+def test_cards_abroad_are_for_those_who_moved_abroad(status: ResidencyStatus) -> None:
+    admitted = {ResidencyStatus.MOVED_ABROAD, ResidencyStatus.DISPUTED}
+    assert admits(status, person(1), moved_abroad=True) == (status in admitted)
+
+
+@pytest.mark.parametrize("status", ResidencyStatus)
+def test_a_consent_speaks_of_nobody_else_not_even_that_they_are_disputed(
+    status: ResidencyStatus,
+) -> None:
+    assert admits(status, person(1), named=frozenset({7}))
+    assert not admits(status, person(1), named=frozenset({8}))
+    assert not admits(status, person(1), named=frozenset())

@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from juki.policy.revisions import Law, shipped_law
 from juki.policy.tables import LegalTables, load_tables
 
 
 @pytest.fixture(scope="session")
 def tables() -> LegalTables:
     return load_tables()
+
+
+@pytest.fixture(scope="session")
+def law() -> Law:
+    return shipped_law()
 
 
 @pytest.fixture

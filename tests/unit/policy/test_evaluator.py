@@ -28,8 +28,10 @@ ALL_FIELDS = frozenset(Field)
 FOUR_ITEMS = frozenset({Field.NAME, Field.BIRTH_DATE, Field.SEX, Field.ADDRESS})
 
 NATIONAL_BODY = "spiffe://agency.juki.example/everything-national"
+PREFECTURE = "spiffe://agency.juki.example/governor-of-aichi"
 MUNICIPAL_BODY = "spiffe://agency.juki.example/a-town-of-aichi"
 DEPARTMENT = "spiffe://pref22.juki.example/department"
+COMMITTEE = "spiffe://pref22.juki.example/committee"
 GOVERNOR_OF_AICHI = "spiffe://pref23.juki.example/server"
 OTHER_GOVERNOR = "spiffe://pref13.juki.example/server"
 
@@ -45,10 +47,22 @@ def cites_number_use(row: AffairReference) -> bool:
     return sum(map(ord, row.item)) % 2 == 0
 
 
+ASKERS = {
+    1: NATIONAL_BODY,
+    2: MUNICIPAL_BODY,
+    3: PREFECTURE,
+    4: MUNICIPAL_BODY,
+    5: DEPARTMENT,
+    6: COMMITTEE,
+}
+
+
 def asker_of(affair: AffairReference) -> str:
-    if affair.table == 4:
-        return MUNICIPAL_BODY
-    return DEPARTMENT if affair.table >= 5 else NATIONAL_BODY
+    return ASKERS[affair.table]
+
+
+def place_of(affair: AffairReference) -> str:
+    return "22" if affair.table >= 5 else ""
 
 
 def right_tier(affair: AffairReference) -> Tier:
@@ -59,8 +73,8 @@ def right_way(affair: AffairReference) -> str | None:
     return GOVERNOR_OF_AICHI if affair.table == 4 else None
 
 
-def agency_with(identity: str, route: str, rows: list[AffairReference], governor: str = "") -> str:
-    text = f'[[agency]]\nidentity = "{identity}"\nname = "試験"\nroute = "{route}"\n{governor}\n'
+def agency_with(identity: str, rows: list[AffairReference], more: str) -> str:
+    text = f'[[agency]]\nidentity = "{identity}"\nname = "試験"\n{more}\n'
     for row in rows:
         text += f'[[agency.grant]]\ntable = {row.table}\nitem = "{row.item}"\n'
         if cites_number_use(row):
@@ -75,15 +89,23 @@ def agency_with(identity: str, route: str, rows: list[AffairReference], governor
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Policy:
     """A registry in which each of the 652 rows is granted to somebody."""
     path = tmp_path_factory.mktemp("registry") / "agencies.toml"
+    governor = f'kind = "mayor"\nplace = "232025"\ngovernor = "{GOVERNOR_OF_AICHI}"'
     path.write_text(
-        agency_with(NATIONAL_BODY, "national", [row for row in ROWS if row.table <= 3])
-        + agency_with(
-            MUNICIPAL_BODY,
-            "national",
-            [row for row in ROWS if row.table in (2, 4)],
-            f'governor = "{GOVERNOR_OF_AICHI}"',
+        agency_with(
+            NATIONAL_BODY, [row for row in ROWS if row.table == 1], 'kind = "national_agency"'
         )
-        + agency_with(DEPARTMENT, "prefectural", [row for row in ROWS if row.table >= 5]),
+        + agency_with(MUNICIPAL_BODY, [row for row in ROWS if row.table in (2, 4)], governor)
+        + agency_with(
+            PREFECTURE, [row for row in ROWS if row.table == 3], 'kind = "governor"\nplace = "23"'
+        )
+        + agency_with(
+            DEPARTMENT, [row for row in ROWS if row.table == 5], 'kind = "governor"\nplace = "22"'
+        )
+        + agency_with(
+            COMMITTEE,
+            [row for row in ROWS if row.table == 6],
+            'kind = "prefectural_body"\nplace = "22"',
+        ),
         encoding="utf-8",
     )
     return Policy.load(path)
@@ -102,6 +124,7 @@ def refusal(
     key: SearchKey = SearchKey.FOUR_ITEMS,
     tier: Tier = Tier.NATIONAL,
     via: str | None = None,
+    place: str = "",
 ) -> Reason:
     with pytest.raises(JukiError) as refused:
         policy.decide(identity, LegalBasis.of_row(affair), FOUR_ITEMS, key, tier, via=via, at=NOON)
@@ -117,6 +140,7 @@ def ask(policy: Policy, affair: AffairReference, fields: frozenset[Field] = ALL_
         right_tier(affair),
         via=right_way(affair),
         at=NOON,
+        place=place_of(affair),
     )
 
 
@@ -125,6 +149,7 @@ def test_a_granted_body_is_answered_on_the_right_way_only(
     everything: Policy, affair: AffairReference
 ) -> None:
     asker, tier, way = asker_of(affair), right_tier(affair), right_way(affair)
+    place = place_of(affair)
     decision = everything.decide(
         asker,
         LegalBasis.of_row(affair),
@@ -133,19 +158,18 @@ def test_a_granted_body_is_answered_on_the_right_way_only(
         tier,
         via=way,
         at=NOON,
+        place=place_of(affair),
     )
     assert decision.granted == FOUR_ITEMS
     assert decision.withheld == ()
     assert decision.article == ARTICLE_OF_TABLE[affair.table]
 
     for wrong_tier in set(Tier) - {tier}:
-        assert refusal(everything, asker, affair, tier=wrong_tier, via=way) is (
-            Reason.ROUTE_NOT_PERMITTED
-        )
+        reason = refusal(everything, asker, affair, tier=wrong_tier, via=way, place=place)
+        assert reason is Reason.ROUTE_NOT_PERMITTED
     for wrong_way in {None, GOVERNOR_OF_AICHI, OTHER_GOVERNOR} - {way}:
-        assert refusal(everything, asker, affair, tier=tier, via=wrong_way) is (
-            Reason.ROUTE_NOT_PERMITTED
-        )
+        reason = refusal(everything, asker, affair, tier=tier, via=wrong_way, place=place)
+        assert reason is Reason.ROUTE_NOT_PERMITTED
 
 
 @pytest.mark.parametrize("table", range(1, 7))
@@ -204,11 +228,12 @@ def test_every_field_asked_for_is_granted_or_named_once_as_withheld(
 
 
 @given(
-    identity=st.sampled_from([NATIONAL_BODY, MUNICIPAL_BODY, DEPARTMENT, "spiffe://x.example/y"]),
+    identity=st.sampled_from([*ASKERS.values(), "spiffe://x.example/y"]),
     affair=st.sampled_from(ROWS),
     key=st.sampled_from(SearchKey),
     tier=st.sampled_from(Tier),
     via=st.sampled_from([None, GOVERNOR_OF_AICHI, OTHER_GOVERNOR]),
+    place=st.sampled_from(["", "22", "23"]),
 )
 def test_whatever_is_not_granted_is_refused(
     everything: Policy,
@@ -217,20 +242,28 @@ def test_whatever_is_not_granted_is_refused(
     key: SearchKey,
     tier: Tier,
     via: str | None,
+    place: str,
 ) -> None:
-    tables_of = {NATIONAL_BODY: {1, 2, 3}, MUNICIPAL_BODY: {2, 4}, DEPARTMENT: {5, 6}}
     keys = {SearchKey.FOUR_ITEMS}
     if cites_number_use(affair):
         keys.add(SearchKey.INDIVIDUAL_NUMBER)
     permitted = (
-        affair.table in tables_of.get(identity, ())
+        identity == asker_of(affair)
         and tier is right_tier(affair)
+        and (affair.table <= 4 or place == "22")
         and via == right_way(affair)
         and key in keys
     )
     try:
         everything.decide(
-            identity, LegalBasis.of_row(affair), FOUR_ITEMS, key, tier, via=via, at=NOON
+            identity,
+            LegalBasis.of_row(affair),
+            FOUR_ITEMS,
+            key,
+            tier,
+            via=via,
+            at=NOON,
+            place=place,
         )
         answered = True
     except JukiError:
