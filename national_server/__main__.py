@@ -17,9 +17,17 @@ from juki.custody.client import CustodyClient
 from juki.custody.port import INDIVIDUAL_NUMBER, Custody
 from juki.custody.roots import load_roots
 from juki.custody.signing import DocumentSigner
+from juki.disclosure.document import Discloser
+from juki.disclosure.running import DisclosureStore, add_disclosure_service
+from juki.disclosure.scanning import ScanningHistory
+from juki.disclosure.service import CALLERS as COUNTERS
+from juki.disclosure.service import DISCLOSURE_SERVICE, DisclosureAudit
+from juki.disclosure.words import J_LIS
 from juki.evidence.workers import evidence_workers
 from juki.index.lmdb_index import LmdbIndex
 from juki.policy.evaluator import Policy
+from juki.policy.registry import load_registry
+from juki.policy.tables import load_tables
 from juki.process import run_server
 from juki.register.data_key import open_sealing_keys
 from juki.register.disputes import DisputeBook
@@ -58,7 +66,7 @@ from national_server.grants import GrantBook
 from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
 from national_server.numbers import NumberMaker
 from national_server.reports import GovernorReports
-from national_server.tables import register_root
+from national_server.tables import person_request_act, register_root
 
 PREFECTURES = frozenset({IdentityKind.PREFECTURE_SERVER})
 
@@ -143,6 +151,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
             "juki.v1.CodeService": PREFECTURES,
             "juki.v1.GrantService": PREFECTURES,
             LOOKUP_SERVICE: CALLERS,
+            **({} if config.disclosure_fee is None else {DISCLOSURE_SERVICE: COUNTERS}),
             REVOCATION_SERVICE: PREFECTURES,
             HEALTH_REPORT_SERVICE: EVERY_KIND,
         },
@@ -194,6 +203,24 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         pseudonymiser=pseudonym_keys.newest,
         registry=registry,
     )
+    if config.disclosure_fee is not None:
+        add_disclosure_service(
+            server,
+            store=DisclosureStore(engine, sealer, (person_request_act, register_root), index),
+            discloser=Discloser(
+                J_LIS,
+                national_identity(config.trust_domain),
+                config.trust_domain,
+                {
+                    identity: agency.name
+                    for identity, agency in load_registry(config.agencies, load_tables()).items()
+                },
+            ),
+            history=ScanningHistory(config.audit_directory, pseudonym_keys.every),
+            audit=DisclosureAudit(audit, pseudonym_keys.newest, time.time_ns),
+            clock=_utc_now,
+            fee_yen=config.disclosure_fee.yen,
+        )
     revocation.serve(server, lambda: intake.certificates_of(()))
     revocation.start(stack, server)
     for worker in (

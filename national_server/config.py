@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from juki.disclosure.configuration import FeeConfiguration
 from juki.server_config import RegisterServerConfiguration
 
 
@@ -21,6 +22,9 @@ class NationalConfiguration(RegisterServerConfiguration):
 
     index_directory: Path
     """On memory-backed storage: the index holds identification information in the clear."""
+
+    disclosure_fee: FeeConfiguration | None = None
+    """The fee of a disclosure. Left out, disclosure is not served: there is no fee to ask."""
 
     worker_threads: int = Field(default=160, ge=4, le=1000)
     """Threads; each prefecture's return stream holds one. Streams get three quarters of them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from juki.disclosure.tables import disclosure_section
 from juki.register.covered import REGISTER
 from juki.store.root import Section, plain, sealed
 from national_server import tables as t
@@ -27,5 +28,6 @@ SECTIONS: Final = (
             plain(t.remake_request, blinds=("code_blind", "former_blind")),
         ),
     ),
+    disclosure_section(t.person_request_act),
 )
-"""The register's own, and that of codes and numbers."""
+"""The register's own, that of codes and numbers, and that of persons' requests."""

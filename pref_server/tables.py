@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Integer, LargeBinary, Table
 
+from juki.disclosure.tables import person_request_act as shared_request_act
 from juki.register.tables import metadata as register_metadata
 from juki.revocation.tables import revocation_list
 from juki.store.engine import BIG
@@ -12,6 +13,7 @@ from juki.store.schema import copy_of
 metadata = copy_of(register_metadata)
 """The register's tables and, below, what only a prefecture keeps."""
 revocation_list.to_metadata(metadata)
+person_request_act = shared_request_act.to_metadata(metadata)
 
 register_root = metadata.tables["register_root"]
 

@@ -66,12 +66,16 @@ class Stream:
         *,
         moved_from: str = "",
         moved_to: str = "",
+        predecessor: notification_pb2.SignedNotification | None = None,
     ) -> notification_pb2.SignedNotification:
-        """The next notification of the stream."""
+        """The next notification of the stream; `predecessor` is the person's last one."""
         notification = self._next()
         notification.record_change.information.CopyFrom(message)
         notification.record_change.moved_from = moved_from
         notification.record_change.moved_to = moved_to
+        if predecessor is not None:
+            digest = notification_digest(predecessor.notification)
+            notification.record_change.person_predecessor_digest = digest
         return self._finish(notification)
 
     def start_epoch(

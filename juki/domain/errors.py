@@ -61,6 +61,10 @@ class Reason(StrEnum):
     CRL_UNKNOWN = "CRL_UNKNOWN"
     CRL_STALE = "CRL_STALE"
     CRL_REFUSED = "CRL_REFUSED"
+    # Disclosure and correction (Act Art. 30-32 to 30-35)
+    PERSON_NOT_IDENTIFIED = "PERSON_NOT_IDENTIFIED"
+    REQUEST_STATE = "REQUEST_STATE"
+    FEE_NOT_PAID = "FEE_NOT_PAID"
 
 
 class JukiError(Exception):

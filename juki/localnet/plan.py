@@ -153,6 +153,11 @@ def national_settings(plan: NetworkPlan, ports: Mapping[str, int]) -> dict[str, 
         "audit_directory": plan.host_directory("national") / "audit",
         "person_index_directory": plan.host_directory("national") / "persons",
         "index_directory": plan.index_directory,
+        "disclosure_fee": {
+            "yen": 300,
+            "approved_by": "made up for this network",
+            "approved_on": "2026-04-01",
+        },
     }
 
 

@@ -66,6 +66,8 @@ notification = Table(
     Column("receipt_id", BIG, nullable=False),
     Column("received_at", BIG, nullable=False),
     Column("dispute_reason", SmallInteger),
+    # A person's notifications are followed back by the digest of the one before (disclosure).
+    Index("notification_by_digest", "digest"),
 )
 
 signing_certificate = Table(
