@@ -26,8 +26,6 @@ from juki.disclosure.words import J_LIS
 from juki.evidence.workers import evidence_workers
 from juki.index.lmdb_index import LmdbIndex
 from juki.policy.evaluator import Policy
-from juki.policy.registry import load_registry
-from juki.policy.tables import load_tables
 from juki.process import run_server
 from juki.register.data_key import open_sealing_keys
 from juki.register.disputes import DisputeBook
@@ -211,10 +209,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
                 J_LIS,
                 national_identity(config.trust_domain),
                 config.trust_domain,
-                {
-                    identity: agency.name
-                    for identity, agency in load_registry(config.agencies, load_tables()).items()
-                },
+                {one: agency.name for one, agency in policy.registry.agencies.items()},
             ),
             history=ScanningHistory(config.audit_directory, pseudonym_keys.every),
             audit=DisclosureAudit(audit, pseudonym_keys.newest, time.time_ns),
