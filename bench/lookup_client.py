@@ -23,10 +23,10 @@ from bench.people import SEED, read_people
 from juki.config import Configuration, load_config
 from juki.custody.client import CustodyClient
 from juki.custody.roots import load_roots
+from juki.lookup.service import LOOKUP_SERVICE
 from juki.rpc.channel import ChannelSettings
 from juki.rpc.custody_channel import open_custody_channel
 from juki.v1 import identification_pb2, lookup_pb2
-from national_server.lookup import LOOKUP_SERVICE
 
 BATCH: Final = 1_000
 CONCURRENT_CALLS: Final = {"Lookup": 16, "BatchLookup": 4}

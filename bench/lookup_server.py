@@ -30,6 +30,8 @@ from juki.domain.legal_basis import Field
 from juki.index.lmdb_index import LmdbIndex
 from juki.index.wire import FieldMask
 from juki.lookup import answers
+from juki.lookup.running import CALLERS, add_lookup_service
+from juki.lookup.service import LOOKUP_SERVICE, RAW_METHODS
 from juki.policy.evaluator import Policy
 from juki.process import run_server
 from juki.revocation.book import RevocationBook
@@ -38,7 +40,6 @@ from juki.rpc.health import HealthMonitor
 from juki.rpc.server import JukiServer, ServerSettings
 from juki.v1 import lookup_pb2
 from juki.worker import Worker
-from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
 
 WORKER_THREADS: Final = 16
 """Of either server."""

@@ -25,10 +25,10 @@ from juki.config import load_config
 from juki.custody.client import CustodyClient
 from juki.custody.roots import load_roots
 from juki.domain.errors import Reason
+from juki.lookup.service import LOOKUP_SERVICE
 from juki.rpc.channel import ChannelSettings
 from juki.rpc.custody_channel import open_custody_channel
 from juki.rpc.errors import reason_of
-from national_server.lookup import LOOKUP_SERVICE
 
 LIMIT_SECONDS: Final = 5.0
 """By when nobody answers a revoked identity any more."""

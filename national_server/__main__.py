@@ -10,13 +10,9 @@ from contextlib import ExitStack
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
-from juki.audit.head import HeadKey, HeadSigning
-from juki.audit.log import FileAuditLog
-from juki.audit.persons.running import start_person_index
 from juki.custody.client import CustodyClient
 from juki.custody.port import INDIVIDUAL_NUMBER, Custody
 from juki.custody.roots import load_roots
-from juki.custody.signing import DocumentSigner
 from juki.disclosure.document import Discloser
 from juki.disclosure.running import DisclosureStore, add_disclosure_service
 from juki.disclosure.scanning import ScanningHistory
@@ -24,8 +20,8 @@ from juki.disclosure.service import CALLERS as COUNTERS
 from juki.disclosure.service import DISCLOSURE_SERVICE, DisclosureAudit
 from juki.disclosure.words import J_LIS
 from juki.evidence.workers import evidence_workers
-from juki.index.lmdb_index import LmdbIndex
-from juki.policy.evaluator import Policy
+from juki.lookup.running import CALLERS, NATION, Answering
+from juki.lookup.service import LOOKUP_SERVICE, RAW_METHODS
 from juki.process import run_server
 from juki.register.data_key import open_sealing_keys
 from juki.register.disputes import DisputeBook
@@ -33,11 +29,9 @@ from juki.register.intake import Committed, NotificationIntake
 from juki.register.keeping import checkpoint_signing
 from juki.register.persons import PersonRegister
 from juki.register.probes import register_probes
-from juki.register.pseudonym_keys import PseudonymKeys
 from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
-from juki.register.states import all_states, state_of
 from juki.register.tables import data_key
 from juki.revocation.running import Revocation
 from juki.revocation.service import REVOCATION_SERVICE
@@ -53,7 +47,6 @@ from juki.store.rewrapping import start_rewrapping
 from juki.store.sealing import Sealer
 from juki.store.verification import RootedDatabase
 from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
-from juki.worker import Worker
 from national_server.callers import check_caller, recipient
 from national_server.code_pool import CodePool
 from national_server.codes_service import CodeServicer, GrantServicer, NationalCodeRegistry
@@ -61,7 +54,6 @@ from national_server.config import NationalConfiguration
 from national_server.confirmations import Confirmations
 from national_server.covered import SECTIONS
 from national_server.grants import GrantBook
-from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
 from national_server.numbers import NumberMaker
 from national_server.reports import GovernorReports
 from national_server.tables import person_request_act, register_root
@@ -73,7 +65,6 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     """Builds and starts every part; each is stopped by the stack, the last one first."""
     registry = CollectorRegistry()
     roots = load_roots(config.roots_pem)
-    policy = Policy.load(config.agencies)
     custody = stack.enter_context(CustodyClient(config.custody_socket))
     engine = open_engine(config.database_url)
     stack.callback(engine.dispose)
@@ -102,13 +93,18 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         sealer=sealer,
         returns=returns,
     )
-    index = LmdbIndex(config.index_directory)
-    stack.callback(index.close)
-    index.rebuild(all_states(engine, sealer))
+    answering = Answering(
+        stack,
+        config,
+        NATION,
+        engine=engine,
+        sealing=sealing,
+        custody=custody,
+        registry=registry,
+    )
 
     def follow(committed: Committed) -> None:
-        outcome = committed.outcome
-        index.apply([state_of(person) for person in outcome.persons], outcome.merged)
+        answering.follow(committed)
         if committed.reports:
             returns.wake()
 
@@ -119,19 +115,8 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         check_caller(identity, municipality)
         confirmations.require(recipient(identity))
 
-    pseudonym_keys = PseudonymKeys(sealing.keys)
-    audit = FileAuditLog(config.audit_directory, head_signing=_head_signing(custody))
-    stack.callback(audit.close)
-    start_person_index(
-        stack,
-        directory=config.person_index_directory,
-        audit_directory=config.audit_directory,
-        durable_to=lambda: audit.position.sequence,
-        pseudonymisers=pseudonym_keys.every,
-        registry=registry,
-    )
     probes = register_probes(engine, custody) | {
-        "audit": audit.check,
+        "audit": answering.audit.check,
         "root": keeper.check,
         "revocation": revocation.probe(f"national.{config.trust_domain}"),
     }
@@ -193,33 +178,28 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         ),
         server.grpc_server,
     )
-    add_lookup_service(
-        server.grpc_server,
-        index=index,
-        policy=policy,
-        audit=audit,
-        pseudonymiser=pseudonym_keys.newest,
-        registry=registry,
-    )
+    answering.serve(server)
     if config.disclosure_fee is not None:
         add_disclosure_service(
             server,
-            store=DisclosureStore(engine, sealer, (person_request_act, register_root), index),
+            store=DisclosureStore(
+                engine, sealer, (person_request_act, register_root), answering.index
+            ),
             discloser=Discloser(
                 J_LIS,
                 national_identity(config.trust_domain),
                 config.trust_domain,
-                {one: agency.name for one, agency in policy.registry.agencies.items()},
+                {one: agency.name for one, agency in answering.policy.registry.agencies.items()},
             ),
-            history=ScanningHistory(config.audit_directory, pseudonym_keys.every),
-            audit=DisclosureAudit(audit, pseudonym_keys.newest, time.time_ns),
+            history=ScanningHistory(config.audit_directory, answering.pseudonym_keys.every),
+            audit=DisclosureAudit(answering.audit, answering.pseudonym_keys.newest, time.time_ns),
             clock=_utc_now,
             fee_yen=config.disclosure_fee.yen,
         )
     revocation.serve(server, lambda: intake.certificates_of(()))
     revocation.start(stack, server)
     for worker in (
-        Worker("pseudonym-keys", pseudonym_keys.work, wake=pseudonym_keys.wake),
+        answering.worker(),
         *evidence_workers(
             config.evidence,
             engine=engine,
@@ -260,17 +240,6 @@ def _intake(
         deliver=GovernorReports(returns).deliver,
         evidence_algorithm=config.evidence.hash_algorithm,
     )
-
-
-def _head_signing(custody: Custody) -> HeadSigning:
-    """The audit log's head is signed in the token, under the key of the nation's receipts."""
-    signer = DocumentSigner(custody)
-
-    def key() -> HeadKey:
-        using = signer.key
-        return HeadKey(using.key_id.hex(), lambda digest: custody.sign(using.name, [digest])[0])
-
-    return HeadSigning(key, time.time_ns)
 
 
 def _utc_now() -> datetime.datetime:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import Field
 
 from juki.disclosure.configuration import FeeConfiguration
+from juki.lookup.running import LookupConfiguration
 from juki.server_config import RegisterServerConfiguration
 
 
-class NationalConfiguration(RegisterServerConfiguration):
+class NationalConfiguration(RegisterServerConfiguration, LookupConfiguration):
     """The nation's server."""
-
-    agencies: Path
-    """TOML file of the registered bodies and the affairs each may use."""
-
-    audit_directory: Path
-    person_index_directory: Path
-    """Of the private index from persons to the audit log's entries; made for the server alone."""
-
-    index_directory: Path
-    """On memory-backed storage: the index holds identification information in the clear."""
 
     disclosure_fee: FeeConfiguration | None = None
     """The fee of a disclosure. Left out, disclosure is not served: there is no fee to ask."""

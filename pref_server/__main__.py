@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import datetime
 import sys
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
+import grpc
 from prometheus_client import CollectorRegistry
 
 from juki.custody.client import CustodyClient
 from juki.custody.roots import load_roots
+from juki.domain.legal_basis import Tier
 from juki.evidence.workers import evidence_workers
+from juki.lookup.running import CALLERS, Answerer, Answering
+from juki.lookup.service import LOOKUP_SERVICE, RAW_METHODS
 from juki.process import run_server
 from juki.register.data_key import open_sealing_keys
 from juki.register.disputes import DisputeBook
@@ -31,22 +37,26 @@ from juki.rpc.names import gateway_identity, national_identity, prefecture_ident
 from juki.rpc.server import EVERY_KIND, JukiServer, ServerSettings
 from juki.rpc.serving import HEALTH_REPORT_SERVICE, start_serving
 from juki.rpc.tls_ending import listening
+from juki.server_config import PeerConfiguration
 from juki.store.engine import migrate, open_engine
 from juki.store.keeping import keep_register
 from juki.store.rewrapping import start_rewrapping
 from juki.store.verification import RootedDatabase
-from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
+from juki.v1 import codes_pb2_grpc, intake_pb2_grpc, lookup_pb2_grpc, relay_pb2_grpc
 from juki.worker import Worker
 from pref_server.callers import PrefecturalCallers
 from pref_server.codes import CodeForwarder
 from pref_server.config import PrefecturalConfiguration
 from pref_server.covered import SECTIONS
+from pref_server.governor_relay import RELAY_SERVICE, GovernorRelay
 from pref_server.grants import GrantKeeper
 from pref_server.relay import Relay, RelayMetrics
 from pref_server.returns import ReturnsFollower
 from pref_server.tables import register_root
 
 GATEWAYS = frozenset({IdentityKind.CS_GATEWAY})
+BODIES = frozenset({IdentityKind.AGENCY})
+PREFECTURES = frozenset({IdentityKind.PREFECTURE_SERVER})
 
 
 def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, object]:
@@ -118,6 +128,18 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         metrics=RelayMetrics(registry),
     )
     intake.on_commit(lambda committed: relay.wake())
+    answering = None
+    if config.lookups is not None:
+        answering = Answering(
+            stack,
+            config.lookups,
+            Answerer(Tier.PREFECTURAL, config.prefecture),
+            engine=engine,
+            sealing=sealing,
+            custody=custody,
+            registry=registry,
+        )
+        intake.on_commit(answering.follow)
     follower = ReturnsFollower(
         engine=engine, nation=nation, returns=returns, municipalities=callers.municipalities
     )
@@ -126,18 +148,22 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         "root": keeper.check,
         "revocation": revocation.probe(own_host),
     }
+    if answering is not None:
+        probes["audit"] = answering.audit.check
     monitor = HealthMonitor(probes, registry=registry)
     server = JukiServer(
         ServerSettings(
             config.listen_address,
             worker_threads=config.worker_threads,
             trust_domain=config.trust_domain,
+            raw=RAW_METHODS,
         ),
         listening(config.tls, custody, roots),
         {
             "juki.v1.NotificationIntakeService": GATEWAYS,
             "juki.v1.CodeService": GATEWAYS,
-            REVOCATION_SERVICE: GATEWAYS,
+            REVOCATION_SERVICE: GATEWAYS | PREFECTURES,
+            **({} if answering is None else {LOOKUP_SERVICE: CALLERS, RELAY_SERVICE: BODIES}),
             HEALTH_REPORT_SERVICE: EVERY_KIND,
         },
         health_servicer=monitor.servicer,
@@ -160,9 +186,28 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         CodeForwarder(codes_pb2_grpc.CodeServiceStub(channel), grants, callers.check),
         server.grpc_server,
     )
+
+    def open_neighbour(code: str, peer: PeerConfiguration) -> grpc.Channel:
+        to_peer = open_custody_channel(peer.address, peer.server_name, custody, roots)
+        stack.callback(to_peer.close)
+        return revocation.follow(to_peer, prefecture_identity(code, config.trust_domain))
+
+    if answering is not None:
+        answering.serve(server)
+        relay_pb2_grpc.add_GovernorRelayServiceServicer_to_server(
+            GovernorRelay(
+                identity=prefecture_identity(config.prefecture, config.trust_domain),
+                policy=answering.policy,
+                audit=answering.audit,
+                answerers=_answerers(config, channel, open_neighbour),
+                clock=time.time_ns,
+            ),
+            server.grpc_server,
+        )
     revocation.serve(server, lambda: intake.certificates_of(()))
     revocation.start(stack, server)
     for worker in (
+        *([] if answering is None else [answering.worker()]),
         Worker("relay", relay.work, wake=relay.wake, failed=relay.failed),
         Worker("returns", follower.work, wake=follower.cut),
         Worker("grants", grants.work, wake=grants.wake),
@@ -180,6 +225,23 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         stack.callback(worker.close)
     start_rewrapping(stack, engine, data_key.c.wrapped, custody)
     return start_serving(stack, server, monitor, registry, config.metrics_port)
+
+
+def _answerers(
+    config: PrefecturalConfiguration,
+    nation: grpc.Channel,
+    open_neighbour: Callable[[str, PeerConfiguration], grpc.Channel],
+) -> dict[str, tuple[str, lookup_pb2_grpc.LookupServiceStub]]:
+    """Who answers what this prefecture passes on: the nation, and the other prefectures."""
+    neighbours = {
+        code: (
+            prefecture_identity(code, config.trust_domain),
+            lookup_pb2_grpc.LookupServiceStub(open_neighbour(code, peer)),
+        )
+        for code, peer in config.prefectures.items()
+    }
+    stub = lookup_pb2_grpc.LookupServiceStub(nation)
+    return {"": (national_identity(config.trust_domain), stub), **neighbours}
 
 
 def _utc_now() -> datetime.datetime:

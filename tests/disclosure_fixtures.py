@@ -28,6 +28,8 @@ from juki.disclosure.words import J_LIS, governor
 from juki.domain.change import ChangeReason
 from juki.domain.codes import ResidentRecordCode
 from juki.index.lmdb_index import LmdbIndex
+from juki.lookup.running import CALLERS, add_lookup_service
+from juki.lookup.service import LOOKUP_SERVICE, RAW_METHODS
 from juki.policy.evaluator import Policy
 from juki.register.pseudonym_keys import PseudonymKeys
 from juki.register.states import all_states
@@ -38,7 +40,6 @@ from juki.rpc.names import national_identity, prefecture_identity
 from juki.rpc.server import JukiServer, ServerSettings
 from juki.store.engine import migrate, open_engine
 from juki.v1 import disclosure_pb2, disclosure_pb2_grpc, identification_pb2, lookup_pb2_grpc
-from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
 from national_server.tables import person_request_act, register_root
 from tests.custody_fixtures import RunningCustody, TrustDomain, running_custody
 from tests.lookup_fixtures import PENSION, REGISTRY, SERVER_NAME

@@ -20,12 +20,13 @@ from juki.audit.segment import read_frames, read_header, segments
 from juki.custody.client import CustodyClient
 from juki.custody.tls import channel_credentials, server_credentials
 from juki.index.lmdb_index import LmdbIndex
+from juki.lookup.running import CALLERS, add_lookup_service
+from juki.lookup.service import LOOKUP_SERVICE, RAW_METHODS
 from juki.policy.evaluator import Policy
 from juki.rpc.channel import ChannelSettings, open_channel
 from juki.rpc.health import HealthMonitor
 from juki.rpc.server import JukiServer, ServerSettings
 from juki.v1 import lookup_pb2_grpc
-from national_server.lookup import CALLERS, LOOKUP_SERVICE, RAW_METHODS, add_lookup_service
 from tests.custody_fixtures import RunningCustody, TrustDomain, running_custody
 from tests.people import memory_directory
 from tests.revocation_fixtures import own_lists

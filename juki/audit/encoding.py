@@ -31,6 +31,8 @@ def encode(record: AuditRecord) -> bytes:
         pseudonyms=record.pseudonyms,
         pseudonym_key=record.pseudonym_key,
         outcomes=record.outcomes,
+        via=record.via,
+        passed_on_to=record.passed_on_to,
     ).SerializeToString()
 
 
@@ -56,6 +58,8 @@ def decode(data: bytes) -> AuditRecord:
         pseudonyms=message.pseudonyms,
         pseudonym_key=message.pseudonym_key,
         outcomes=message.outcomes,
+        via=message.via,
+        passed_on_to=message.passed_on_to,
     )
 
 

@@ -58,6 +58,11 @@ class AuditRecord:
     """Version of the key under the pseudonyms; 0 where there are none."""
 
     outcomes: bytes = field(default=b"", repr=False)
+    via: str = ""
+    """Identity of the governor's server by way of which the body asked; empty for a direct call."""
+
+    passed_on_to: str = ""
+    """Identity of the server that answers instead, and records whom it was about."""
 
     def __post_init__(self) -> None:
         if len(self.pseudonyms) != PSEUDONYM_BYTES * len(self.outcomes):

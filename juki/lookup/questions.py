@@ -29,6 +29,8 @@ DEFAULT_CHUNK_SIZE: Final = 1_000
 _ITEM: Final = re.compile(r"[0-9]{1,3}(-[0-9]{1,3}){0,3}")
 _PROVISION: Final = re.compile(r"[0-9]{1,3}(-[0-9]{1,3}){0,3}(\([0-9]{1,2}\))?(\([ivx]{1,5}\))?")
 _MAXIMUM_PROVISION: Final = 32
+_IDENTITY: Final = re.compile(r"spiffe://[a-z0-9.-]+(/[a-z0-9-]+)+")
+_MAXIMUM_IDENTITY: Final = 255
 _AFFAIR_ID: Final = re.compile(r"[A-Za-z0-9.-]{0,64}")
 _INDIVIDUAL_NUMBER: Final = re.compile(r"[0-9]{12}")
 _RESIDENT_RECORD_CODE: Final = re.compile(r"[0-9]{11}")
@@ -71,6 +73,8 @@ class Question:
     operator: str
     fields: frozenset[Field]
     keys: Keys
+    on_behalf_of: str = ""
+    """The body that asks by way of the caller; empty where the caller asks for itself."""
 
 
 class RequestReader:
@@ -160,6 +164,7 @@ def _question(context: lookup_pb2.LookupContext, keys: Keys) -> Question:
         context.operator,
         frozenset(map(Field, context.fields)),
         keys,
+        context.on_behalf_of,
     )
 
 
@@ -209,7 +214,12 @@ def _context_keeps(
         and 1 <= len(fields) <= len(Field)
         and len(set(fields)) == len(fields)
         and all(1 <= field <= len(Field) for field in fields)
+        and (not context.on_behalf_of or _identity_keeps(context.on_behalf_of))
     )
+
+
+def _identity_keeps(uri: str) -> bool:
+    return len(uri) <= _MAXIMUM_IDENTITY and _whole(_IDENTITY, uri)
 
 
 def _affair_keeps(affair: lookup_pb2.AffairReference) -> bool:

@@ -19,6 +19,7 @@ from juki.lookup.metrics import LookupMetrics
 from juki.lookup.questions import Keys, Question, RequestReader
 from juki.policy.evaluator import MAX_CACHED_DECISIONS, Policy
 from juki.rpc.call import current_identity
+from juki.rpc.identity import IdentityKind
 from juki.v1 import lookup_pb2, lookup_pb2_grpc
 
 LOOKUP_SERVICE: Final = lookup_pb2.DESCRIPTOR.services_by_name["LookupService"].full_name
@@ -126,13 +127,15 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
             try:
                 if question.basis is None:
                     raise JukiError(Reason.AFFAIR_UNKNOWN, "no provision, no row of the tables")
+                body, via = _asking(question)
                 decision = self._policy.decide(
-                    current_identity().uri,
+                    body,
                     question.basis,
                     question.fields,
                     question.keys.kind,
                     self._tier,
                     at=arrived,
+                    via=via,
                     place=self._place,
                 )
             except JukiError as refusal:
@@ -196,11 +199,13 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         outcomes: bytes = b"",
     ) -> None:
         """Returns once the record is durable; raises AuditUnavailable."""
+        caller = current_identity()
+        asks_for_another = caller.kind is IdentityKind.PREFECTURE_SERVER
         basis = question.basis
         row = None if basis is None else basis.row
         record = AuditRecord(
             time_unix_nanos=arrived,
-            body_identity=current_identity().uri,
+            body_identity=question.on_behalf_of if asks_for_another else caller.uri,
             request_id=question.request_id,
             affair=row,
             search_key=question.keys.kind,
@@ -214,9 +219,26 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
             pseudonyms=pseudonyms,
             pseudonym_key=pseudonym_key,
             outcomes=outcomes,
+            via=caller.uri if asks_for_another else "",
         )
         try:
             self._audit.append(record)
         except AuditUnavailable as unavailable:
             self._metrics.refused(question.basis, unavailable.reason)
             raise
+
+
+def _asking(question: Question) -> tuple[str, str | None]:
+    """Identity of the body that asks, and of the governor's server by way of which it does.
+
+    Raises JukiError (ROUTE_NOT_PERMITTED): a prefectural server asks for others only, nobody else
+    does.
+    """
+    caller = current_identity()
+    asks_for_another = caller.kind is IdentityKind.PREFECTURE_SERVER
+    if asks_for_another != bool(question.on_behalf_of):
+        raise JukiError(
+            Reason.ROUTE_NOT_PERMITTED,
+            "only governors' servers ask for others, and only so",
+        )
+    return (question.on_behalf_of, caller.uri) if asks_for_another else (caller.uri, None)

@@ -26,7 +26,7 @@ from juki._vendor.buf.validate import validate_pb2 as buf_dot_validate_dot_valid
 from juki.v1 import identification_pb2 as juki_dot_v1_dot_identification__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14juki/v1/lookup.proto\x12\x07juki.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cjuki/v1/identification.proto\"`\n\x0f\x41\x66\x66\x61irReference\x12\x18\n\x05table\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x18\x06(\x01\x12\x33\n\x04item\x18\x02 \x01(\tB%\xbaH\"r 2\x1e^[0-9]{1,3}(-[0-9]{1,3}){0,3}$\"\xa1\x01\n\x13LegalBasisReference\x12\\\n\tprovision\x18\x01 \x01(\tBI\xbaHFrD\x18 2@^[0-9]{1,3}(-[0-9]{1,3}){0,3}(\\([0-9]{1,2}\\))?(\\([ivx]{1,5}\\))?$\x12,\n\x06\x61\x66\x66\x61ir\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9.-]{0,64}$\"\x8c\x02\n\rLookupContext\x12(\n\x06\x61\x66\x66\x61ir\x18\x01 \x01(\x0b\x32\x18.juki.v1.AffairReference\x12+\n\x05\x62\x61sis\x18\x06 \x01(\x0b\x32\x1c.juki.v1.LegalBasisReference\x12\x1d\n\nrequest_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x08\x18@\x12\x19\n\x06office\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1b\n\x08operator\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x35\n\x06\x66ields\x18\x05 \x03(\x0e\x32\x0e.juki.v1.FieldB\x15\xbaH\x12\x92\x01\x0f\x08\x01\x10\x07\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00:\x16\xbaH\x13\"\x11\n\x06\x61\x66\x66\x61ir\n\x05\x62\x61sis\x10\x01\"p\n\x0cLookupResult\x12\'\n\x07outcome\x18\x01 \x01(\x0e\x32\x16.juki.v1.LookupOutcome\x12\x37\n\x0binformation\x18\x02 \x01(\x0b\x32\".juki.v1.IdentificationInformation\"?\n\rWithheldField\x12\x1d\n\x05\x66ield\x18\x01 \x01(\x0e\x32\x0e.juki.v1.Field\x12\x0f\n\x07\x61rticle\x18\x02 \x01(\t\"\xdd\x01\n\rLookupRequest\x12/\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x16.juki.v1.LookupContextB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x11individual_number\x18\x02 \x01(\tB\x12\xbaH\x0fr\r2\x0b^[0-9]{12}$H\x00\x12\x32\n\x14resident_record_code\x18\x03 \x01(\tB\x12\xbaH\x0fr\r2\x0b^[0-9]{11}$H\x00\x12(\n\nfour_items\x18\x04 \x01(\x0b\x32\x12.juki.v1.FourItemsH\x00\x42\x0c\n\x03key\x12\x05\xbaH\x02\x08\x01\"a\n\x0eLookupResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.juki.v1.LookupResult\x12(\n\x08withheld\x18\x02 \x03(\x0b\x32\x16.juki.v1.WithheldField\"3\n\x14IndividualNumberKeys\x12\x1b\n\x06values\x18\x01 \x03(\x06\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x90N\"5\n\x16ResidentRecordCodeKeys\x12\x1b\n\x06values\x18\x01 \x03(\x06\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x90N\"@\n\rFourItemsKeys\x12/\n\x06values\x18\x01 \x03(\x0b\x32\x12.juki.v1.FourItemsB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"\x81\x02\n\x12\x42\x61tchLookupRequest\x12/\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x16.juki.v1.LookupContextB\x06\xbaH\x03\xc8\x01\x01\x12;\n\x12individual_numbers\x18\x02 \x01(\x0b\x32\x1d.juki.v1.IndividualNumberKeysH\x00\x12@\n\x15resident_record_codes\x18\x03 \x01(\x0b\x32\x1f.juki.v1.ResidentRecordCodeKeysH\x00\x12,\n\nfour_items\x18\x04 \x01(\x0b\x32\x16.juki.v1.FourItemsKeysH\x00\x42\r\n\x04keys\x12\x05\xbaH\x02\x08\x01\"g\n\x13\x42\x61tchLookupResponse\x12&\n\x07results\x18\x01 \x03(\x0b\x32\x15.juki.v1.LookupResult\x12(\n\x08withheld\x18\x02 \x03(\x0b\x32\x16.juki.v1.WithheldField\"g\n\x13StreamLookupRequest\x12\x32\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1b.juki.v1.BatchLookupRequestB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\nchunk_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\"S\n\x14StreamLookupResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12+\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1c.juki.v1.BatchLookupResponse\"]\n\x15\x45xchangeLookupRequest\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\x04\x12\x32\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1b.juki.v1.BatchLookupRequestB\x06\xbaH\x03\xc8\x01\x01\"W\n\x16\x45xchangeLookupResponse\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\x04\x12+\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1c.juki.v1.BatchLookupResponse*\xb5\x01\n\x05\x46ield\x12\x15\n\x11\x46IELD_UNSPECIFIED\x10\x00\x12\x0e\n\nFIELD_NAME\x10\x01\x12\x14\n\x10\x46IELD_BIRTH_DATE\x10\x02\x12\r\n\tFIELD_SEX\x10\x03\x12\x11\n\rFIELD_ADDRESS\x10\x04\x12\x1e\n\x1a\x46IELD_RESIDENT_RECORD_CODE\x10\x05\x12\x1b\n\x17\x46IELD_INDIVIDUAL_NUMBER\x10\x06\x12\x10\n\x0c\x46IELD_CHANGE\x10\x07*\xa2\x01\n\rLookupOutcome\x12\x1e\n\x1aLOOKUP_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14LOOKUP_OUTCOME_FOUND\x10\x01\x12\x1c\n\x18LOOKUP_OUTCOME_NOT_FOUND\x10\x02\x12\x1b\n\x17LOOKUP_OUTCOME_DISPUTED\x10\x03\x12\x1c\n\x18LOOKUP_OUTCOME_AMBIGUOUS\x10\x04\x32\xba\x02\n\rLookupService\x12\x39\n\x06Lookup\x12\x16.juki.v1.LookupRequest\x1a\x17.juki.v1.LookupResponse\x12H\n\x0b\x42\x61tchLookup\x12\x1b.juki.v1.BatchLookupRequest\x1a\x1c.juki.v1.BatchLookupResponse\x12M\n\x0cStreamLookup\x12\x1c.juki.v1.StreamLookupRequest\x1a\x1d.juki.v1.StreamLookupResponse0\x01\x12U\n\x0e\x45xchangeLookup\x12\x1e.juki.v1.ExchangeLookupRequest\x1a\x1f.juki.v1.ExchangeLookupResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14juki/v1/lookup.proto\x12\x07juki.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cjuki/v1/identification.proto\"`\n\x0f\x41\x66\x66\x61irReference\x12\x18\n\x05table\x18\x01 \x01(\rB\t\xbaH\x06*\x04\x18\x06(\x01\x12\x33\n\x04item\x18\x02 \x01(\tB%\xbaH\"r 2\x1e^[0-9]{1,3}(-[0-9]{1,3}){0,3}$\"\xa1\x01\n\x13LegalBasisReference\x12\\\n\tprovision\x18\x01 \x01(\tBI\xbaHFrD\x18 2@^[0-9]{1,3}(-[0-9]{1,3}){0,3}(\\([0-9]{1,2}\\))?(\\([ivx]{1,5}\\))?$\x12,\n\x06\x61\x66\x66\x61ir\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9.-]{0,64}$\"\xd5\x02\n\rLookupContext\x12(\n\x06\x61\x66\x66\x61ir\x18\x01 \x01(\x0b\x32\x18.juki.v1.AffairReference\x12+\n\x05\x62\x61sis\x18\x06 \x01(\x0b\x32\x1c.juki.v1.LegalBasisReference\x12\x1d\n\nrequest_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x08\x18@\x12\x19\n\x06office\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1b\n\x08operator\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x35\n\x06\x66ields\x18\x05 \x03(\x0e\x32\x0e.juki.v1.FieldB\x15\xbaH\x12\x92\x01\x0f\x08\x01\x10\x07\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12G\n\x0con_behalf_of\x18\x08 \x01(\tB1\xbaH.r,\x18\xff\x01\x32\'^(spiffe://[a-z0-9.-]+(/[a-z0-9-]+)+)?$:\x16\xbaH\x13\"\x11\n\x06\x61\x66\x66\x61ir\n\x05\x62\x61sis\x10\x01\"p\n\x0cLookupResult\x12\'\n\x07outcome\x18\x01 \x01(\x0e\x32\x16.juki.v1.LookupOutcome\x12\x37\n\x0binformation\x18\x02 \x01(\x0b\x32\".juki.v1.IdentificationInformation\"?\n\rWithheldField\x12\x1d\n\x05\x66ield\x18\x01 \x01(\x0e\x32\x0e.juki.v1.Field\x12\x0f\n\x07\x61rticle\x18\x02 \x01(\t\"\xdd\x01\n\rLookupRequest\x12/\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x16.juki.v1.LookupContextB\x06\xbaH\x03\xc8\x01\x01\x12/\n\x11individual_number\x18\x02 \x01(\tB\x12\xbaH\x0fr\r2\x0b^[0-9]{12}$H\x00\x12\x32\n\x14resident_record_code\x18\x03 \x01(\tB\x12\xbaH\x0fr\r2\x0b^[0-9]{11}$H\x00\x12(\n\nfour_items\x18\x04 \x01(\x0b\x32\x12.juki.v1.FourItemsH\x00\x42\x0c\n\x03key\x12\x05\xbaH\x02\x08\x01\"a\n\x0eLookupResponse\x12%\n\x06result\x18\x01 \x01(\x0b\x32\x15.juki.v1.LookupResult\x12(\n\x08withheld\x18\x02 \x03(\x0b\x32\x16.juki.v1.WithheldField\"3\n\x14IndividualNumberKeys\x12\x1b\n\x06values\x18\x01 \x03(\x06\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x90N\"5\n\x16ResidentRecordCodeKeys\x12\x1b\n\x06values\x18\x01 \x03(\x06\x42\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x90N\"@\n\rFourItemsKeys\x12/\n\x06values\x18\x01 \x03(\x0b\x32\x12.juki.v1.FourItemsB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"\x81\x02\n\x12\x42\x61tchLookupRequest\x12/\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x16.juki.v1.LookupContextB\x06\xbaH\x03\xc8\x01\x01\x12;\n\x12individual_numbers\x18\x02 \x01(\x0b\x32\x1d.juki.v1.IndividualNumberKeysH\x00\x12@\n\x15resident_record_codes\x18\x03 \x01(\x0b\x32\x1f.juki.v1.ResidentRecordCodeKeysH\x00\x12,\n\nfour_items\x18\x04 \x01(\x0b\x32\x16.juki.v1.FourItemsKeysH\x00\x42\r\n\x04keys\x12\x05\xbaH\x02\x08\x01\"g\n\x13\x42\x61tchLookupResponse\x12&\n\x07results\x18\x01 \x03(\x0b\x32\x15.juki.v1.LookupResult\x12(\n\x08withheld\x18\x02 \x03(\x0b\x32\x16.juki.v1.WithheldField\"g\n\x13StreamLookupRequest\x12\x32\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1b.juki.v1.BatchLookupRequestB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\nchunk_size\x18\x02 \x01(\rB\x08\xbaH\x05*\x03\x18\x90N\"S\n\x14StreamLookupResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12+\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1c.juki.v1.BatchLookupResponse\"]\n\x15\x45xchangeLookupRequest\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\x04\x12\x32\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1b.juki.v1.BatchLookupRequestB\x06\xbaH\x03\xc8\x01\x01\"W\n\x16\x45xchangeLookupResponse\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\x04\x12+\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1c.juki.v1.BatchLookupResponse*\xb5\x01\n\x05\x46ield\x12\x15\n\x11\x46IELD_UNSPECIFIED\x10\x00\x12\x0e\n\nFIELD_NAME\x10\x01\x12\x14\n\x10\x46IELD_BIRTH_DATE\x10\x02\x12\r\n\tFIELD_SEX\x10\x03\x12\x11\n\rFIELD_ADDRESS\x10\x04\x12\x1e\n\x1a\x46IELD_RESIDENT_RECORD_CODE\x10\x05\x12\x1b\n\x17\x46IELD_INDIVIDUAL_NUMBER\x10\x06\x12\x10\n\x0c\x46IELD_CHANGE\x10\x07*\xa2\x01\n\rLookupOutcome\x12\x1e\n\x1aLOOKUP_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14LOOKUP_OUTCOME_FOUND\x10\x01\x12\x1c\n\x18LOOKUP_OUTCOME_NOT_FOUND\x10\x02\x12\x1b\n\x17LOOKUP_OUTCOME_DISPUTED\x10\x03\x12\x1c\n\x18LOOKUP_OUTCOME_AMBIGUOUS\x10\x04\x32\xba\x02\n\rLookupService\x12\x39\n\x06Lookup\x12\x16.juki.v1.LookupRequest\x1a\x17.juki.v1.LookupResponse\x12H\n\x0b\x42\x61tchLookup\x12\x1b.juki.v1.BatchLookupRequest\x1a\x1c.juki.v1.BatchLookupResponse\x12M\n\x0cStreamLookup\x12\x1c.juki.v1.StreamLookupRequest\x1a\x1d.juki.v1.StreamLookupResponse0\x01\x12U\n\x0e\x45xchangeLookup\x12\x1e.juki.v1.ExchangeLookupRequest\x1a\x1f.juki.v1.ExchangeLookupResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,6 +49,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOOKUPCONTEXT'].fields_by_name['operator']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_LOOKUPCONTEXT'].fields_by_name['fields']._loaded_options = None
   _globals['_LOOKUPCONTEXT'].fields_by_name['fields']._serialized_options = b'\272H\022\222\001\017\010\001\020\007\030\001\"\007\202\001\004\020\001 \000'
+  _globals['_LOOKUPCONTEXT'].fields_by_name['on_behalf_of']._loaded_options = None
+  _globals['_LOOKUPCONTEXT'].fields_by_name['on_behalf_of']._serialized_options = b'\272H.r,\030\377\0012\'^(spiffe://[a-z0-9.-]+(/[a-z0-9-]+)+)?$'
   _globals['_LOOKUPCONTEXT']._loaded_options = None
   _globals['_LOOKUPCONTEXT']._serialized_options = b'\272H\023\"\021\n\006affair\n\005basis\020\001'
   _globals['_LOOKUPREQUEST'].oneofs_by_name['key']._loaded_options = None
@@ -75,42 +77,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMLOOKUPREQUEST'].fields_by_name['chunk_size']._serialized_options = b'\272H\005*\003\030\220N'
   _globals['_EXCHANGELOOKUPREQUEST'].fields_by_name['batch']._loaded_options = None
   _globals['_EXCHANGELOOKUPREQUEST'].fields_by_name['batch']._serialized_options = b'\272H\003\310\001\001'
-  _globals['_FIELD']._serialized_start=2041
-  _globals['_FIELD']._serialized_end=2222
-  _globals['_LOOKUPOUTCOME']._serialized_start=2225
-  _globals['_LOOKUPOUTCOME']._serialized_end=2387
+  _globals['_FIELD']._serialized_start=2114
+  _globals['_FIELD']._serialized_end=2295
+  _globals['_LOOKUPOUTCOME']._serialized_start=2298
+  _globals['_LOOKUPOUTCOME']._serialized_end=2460
   _globals['_AFFAIRREFERENCE']._serialized_start=92
   _globals['_AFFAIRREFERENCE']._serialized_end=188
   _globals['_LEGALBASISREFERENCE']._serialized_start=191
   _globals['_LEGALBASISREFERENCE']._serialized_end=352
   _globals['_LOOKUPCONTEXT']._serialized_start=355
-  _globals['_LOOKUPCONTEXT']._serialized_end=623
-  _globals['_LOOKUPRESULT']._serialized_start=625
-  _globals['_LOOKUPRESULT']._serialized_end=737
-  _globals['_WITHHELDFIELD']._serialized_start=739
-  _globals['_WITHHELDFIELD']._serialized_end=802
-  _globals['_LOOKUPREQUEST']._serialized_start=805
-  _globals['_LOOKUPREQUEST']._serialized_end=1026
-  _globals['_LOOKUPRESPONSE']._serialized_start=1028
-  _globals['_LOOKUPRESPONSE']._serialized_end=1125
-  _globals['_INDIVIDUALNUMBERKEYS']._serialized_start=1127
-  _globals['_INDIVIDUALNUMBERKEYS']._serialized_end=1178
-  _globals['_RESIDENTRECORDCODEKEYS']._serialized_start=1180
-  _globals['_RESIDENTRECORDCODEKEYS']._serialized_end=1233
-  _globals['_FOURITEMSKEYS']._serialized_start=1235
-  _globals['_FOURITEMSKEYS']._serialized_end=1299
-  _globals['_BATCHLOOKUPREQUEST']._serialized_start=1302
-  _globals['_BATCHLOOKUPREQUEST']._serialized_end=1559
-  _globals['_BATCHLOOKUPRESPONSE']._serialized_start=1561
-  _globals['_BATCHLOOKUPRESPONSE']._serialized_end=1664
-  _globals['_STREAMLOOKUPREQUEST']._serialized_start=1666
-  _globals['_STREAMLOOKUPREQUEST']._serialized_end=1769
-  _globals['_STREAMLOOKUPRESPONSE']._serialized_start=1771
-  _globals['_STREAMLOOKUPRESPONSE']._serialized_end=1854
-  _globals['_EXCHANGELOOKUPREQUEST']._serialized_start=1856
-  _globals['_EXCHANGELOOKUPREQUEST']._serialized_end=1949
-  _globals['_EXCHANGELOOKUPRESPONSE']._serialized_start=1951
-  _globals['_EXCHANGELOOKUPRESPONSE']._serialized_end=2038
-  _globals['_LOOKUPSERVICE']._serialized_start=2390
-  _globals['_LOOKUPSERVICE']._serialized_end=2704
+  _globals['_LOOKUPCONTEXT']._serialized_end=696
+  _globals['_LOOKUPRESULT']._serialized_start=698
+  _globals['_LOOKUPRESULT']._serialized_end=810
+  _globals['_WITHHELDFIELD']._serialized_start=812
+  _globals['_WITHHELDFIELD']._serialized_end=875
+  _globals['_LOOKUPREQUEST']._serialized_start=878
+  _globals['_LOOKUPREQUEST']._serialized_end=1099
+  _globals['_LOOKUPRESPONSE']._serialized_start=1101
+  _globals['_LOOKUPRESPONSE']._serialized_end=1198
+  _globals['_INDIVIDUALNUMBERKEYS']._serialized_start=1200
+  _globals['_INDIVIDUALNUMBERKEYS']._serialized_end=1251
+  _globals['_RESIDENTRECORDCODEKEYS']._serialized_start=1253
+  _globals['_RESIDENTRECORDCODEKEYS']._serialized_end=1306
+  _globals['_FOURITEMSKEYS']._serialized_start=1308
+  _globals['_FOURITEMSKEYS']._serialized_end=1372
+  _globals['_BATCHLOOKUPREQUEST']._serialized_start=1375
+  _globals['_BATCHLOOKUPREQUEST']._serialized_end=1632
+  _globals['_BATCHLOOKUPRESPONSE']._serialized_start=1634
+  _globals['_BATCHLOOKUPRESPONSE']._serialized_end=1737
+  _globals['_STREAMLOOKUPREQUEST']._serialized_start=1739
+  _globals['_STREAMLOOKUPREQUEST']._serialized_end=1842
+  _globals['_STREAMLOOKUPRESPONSE']._serialized_start=1844
+  _globals['_STREAMLOOKUPRESPONSE']._serialized_end=1927
+  _globals['_EXCHANGELOOKUPREQUEST']._serialized_start=1929
+  _globals['_EXCHANGELOOKUPREQUEST']._serialized_end=2022
+  _globals['_EXCHANGELOOKUPRESPONSE']._serialized_start=2024
+  _globals['_EXCHANGELOOKUPRESPONSE']._serialized_end=2111
+  _globals['_LOOKUPSERVICE']._serialized_start=2463
+  _globals['_LOOKUPSERVICE']._serialized_end=2777
 # @@protoc_insertion_point(module_scope)

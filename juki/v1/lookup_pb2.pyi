@@ -162,12 +162,17 @@ class LookupContext(_message.Message):
     OFFICE_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
+    ON_BEHALF_OF_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The asking body's id of the request, unique to it."""
     office: _builtins.str
     """The office that asks, as the body names it."""
     operator: _builtins.str
     """The operator or batch job that asks, as the body names it."""
+    on_behalf_of: _builtins.str
+    """Only from the server of the governor by way of whom the law has the asking body ask (Table 4,
+    Art. 30-12 (1)(iv), 30-13 (3)): the body's identity, the URI of its client certificate.
+    """
     @_builtins.property
     def affair(self) -> Global___AffairReference:
         """The affair of the law: a row of the Appended Tables."""
@@ -189,10 +194,11 @@ class LookupContext(_message.Message):
         office: _builtins.str = ...,
         operator: _builtins.str = ...,
         fields: _abc.Iterable[Global___Field.ValueType] | None = ...,
+        on_behalf_of: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["affair", b"affair", "basis", b"basis"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affair", b"affair", "basis", b"basis", "fields", b"fields", "office", b"office", "operator", b"operator", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affair", b"affair", "basis", b"basis", "fields", b"fields", "office", b"office", "on_behalf_of", b"on_behalf_of", "operator", b"operator", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,168 @@
+"""What every tier that answers look-ups starts: policy, index, audit log, person index, service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import grpc
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Engine
+
+from juki.audit.head import HeadKey, HeadSigning
+from juki.audit.log import FileAuditLog
+from juki.audit.persons.running import start_person_index
+from juki.audit.port import AuditLog
+from juki.audit.pseudonym import Pseudonymiser
+from juki.config import Configuration
+from juki.custody.port import Custody
+from juki.custody.signing import DocumentSigner
+from juki.domain.legal_basis import Tier
+from juki.index.lmdb_index import LmdbIndex
+from juki.index.reading import PersonReader
+from juki.lookup.metrics import LookupMetrics
+from juki.lookup.service import LookupService
+from juki.policy.evaluator import Policy
+from juki.register.intake import Committed
+from juki.register.pseudonym_keys import PseudonymKeys
+from juki.register.states import all_states, state_of
+from juki.rpc.identity import IdentityKind
+from juki.rpc.server import JukiServer
+from juki.store.data_keys import SealingKeys
+from juki.v1 import lookup_pb2_grpc
+from juki.worker import Worker
+
+CALLERS: Final = frozenset({IdentityKind.AGENCY, IdentityKind.PREFECTURE_SERVER})
+"""Who may call, for a server's allow-list; what each may ask is for policy to decide.
+
+A prefectural server asks for bodies of its municipalities, where the law has them ask by way of it.
+"""
+
+
+class LookupConfiguration(Configuration):
+    """What a server that answers look-ups is told."""
+
+    agencies: Path
+    """TOML file of the registered bodies and the affairs each may use."""
+
+    audit_directory: Path
+    person_index_directory: Path
+    """Of the private index from persons to the audit log's entries; made for the server alone."""
+
+    index_directory: Path
+    """On memory-backed storage: the index holds identification information in the clear."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """Who answers."""
+
+    tier: Tier
+    place: str
+    """Nothing for the nation, two digits for a prefecture."""
+
+
+NATION: Final = Answerer(Tier.NATIONAL, "")
+
+
+def add_lookup_service(
+    server: grpc.Server,
+    *,
+    index: PersonReader,
+    policy: Policy,
+    audit: AuditLog,
+    pseudonymiser: Callable[[], Pseudonymiser],
+    registry: CollectorRegistry,
+    answerer: Answerer = NATION,
+    clock: Callable[[], int] = time.time_ns,
+) -> None:
+    """Adds `juki.v1.LookupService` to a server whose settings name `RAW_METHODS` as raw."""
+    lookup_pb2_grpc.add_LookupServiceServicer_to_server(
+        LookupService(
+            index=index,
+            policy=policy,
+            audit=audit,
+            pseudonymiser=pseudonymiser,
+            clock=clock,
+            metrics=LookupMetrics(registry),
+            tier=answerer.tier,
+            place=answerer.place,
+        ),
+        server,
+    )
+
+
+class Answering:
+    """The parts that answer look-ups from one register; the stack given stops each."""
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        config: LookupConfiguration,
+        answerer: Answerer,
+        *,
+        engine: Engine,
+        sealing: SealingKeys,
+        custody: Custody,
+        registry: CollectorRegistry,
+    ) -> None:
+        """Loads the policy, builds the index from the register, opens the log.
+
+        Raises JukiError (CONFIGURATION_INVALID, STORE_UNAVAILABLE, AUDIT_UNAVAILABLE,
+        TAMPERING_DETECTED).
+        """
+        self._answerer = answerer
+        self._registry = registry
+        self.policy = Policy.load(config.agencies)
+        self.index = LmdbIndex(config.index_directory)
+        stack.callback(self.index.close)
+        self.index.rebuild(all_states(engine, sealing.sealer))
+        self.pseudonym_keys = PseudonymKeys(sealing.keys)
+        self.audit = FileAuditLog(config.audit_directory, head_signing=_head_signing(custody))
+        stack.callback(self.audit.close)
+        self.history = start_person_index(
+            stack,
+            directory=config.person_index_directory,
+            audit_directory=config.audit_directory,
+            durable_to=lambda: self.audit.position.sequence,
+            pseudonymisers=self.pseudonym_keys.every,
+            registry=registry,
+        )
+
+    def follow(self, committed: Committed) -> None:
+        """Brings the index to what an intake has committed."""
+        outcome = committed.outcome
+        self.index.apply([state_of(person) for person in outcome.persons], outcome.merged)
+
+    def serve(self, server: JukiServer, clock: Callable[[], int] = time.time_ns) -> None:
+        """Adds `juki.v1.LookupService` to a server whose settings name `RAW_METHODS` as raw."""
+        add_lookup_service(
+            server.grpc_server,
+            answerer=self._answerer,
+            index=self.index,
+            policy=self.policy,
+            audit=self.audit,
+            pseudonymiser=self.pseudonym_keys.newest,
+            registry=self._registry,
+            clock=clock,
+        )
+
+    def worker(self) -> Worker:
+        """Takes up newer pseudonym keys; to be started by the root."""
+        keys = self.pseudonym_keys
+        return Worker("pseudonym-keys", keys.work, wake=keys.wake)
+
+
+def _head_signing(custody: Custody) -> HeadSigning:
+    """The audit log's head is signed in the token, under the key of the server's receipts."""
+    signer = DocumentSigner(custody)
+
+    def key() -> HeadKey:
+        using = signer.key
+        return HeadKey(using.key_id.hex(), lambda digest: custody.sign(using.name, [digest])[0])
+
+    return HeadSigning(key, time.time_ns)
