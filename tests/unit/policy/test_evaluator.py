@@ -23,7 +23,8 @@ from juki.policy import evaluator
 from juki.policy.evaluator import Policy
 from juki.policy.tables import load_tables
 
-ROWS = sorted(load_tables().affairs)
+AFFAIRS = load_tables().affairs
+ROWS = sorted(AFFAIRS)
 ALL_FIELDS = frozenset(Field)
 FOUR_ITEMS = frozenset({Field.NAME, Field.BIRTH_DATE, Field.SEX, Field.ADDRESS})
 
@@ -31,6 +32,8 @@ NATIONAL_BODY = "spiffe://agency.juki.example/everything-national"
 PREFECTURE = "spiffe://agency.juki.example/governor-of-aichi"
 MUNICIPAL_BODY = "spiffe://agency.juki.example/a-town-of-aichi"
 DEPARTMENT = "spiffe://pref22.juki.example/department"
+MUNICIPAL_BOARD = "spiffe://agency.juki.example/a-towns-board-of-education"
+PREFECTURAL_BOARD = "spiffe://agency.juki.example/aichis-board-of-education"
 COMMITTEE = "spiffe://pref22.juki.example/committee"
 GOVERNOR_OF_AICHI = "spiffe://pref23.juki.example/server"
 OTHER_GOVERNOR = "spiffe://pref13.juki.example/server"
@@ -57,7 +60,13 @@ ASKERS = {
 }
 
 
+BOARDS = {2: MUNICIPAL_BOARD, 3: PREFECTURAL_BOARD, 4: MUNICIPAL_BOARD}
+
+
 def asker_of(affair: AffairReference) -> str:
+    named = AFFAIRS[affair].recipient
+    if affair.table in BOARDS and named.endswith("委員会") and "知事" not in named:
+        return BOARDS[affair.table]
     return ASKERS[affair.table]
 
 
@@ -89,25 +98,21 @@ def agency_with(identity: str, rows: list[AffairReference], more: str) -> str:
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Policy:
     """A registry in which each of the 652 rows is granted to somebody."""
     path = tmp_path_factory.mktemp("registry") / "agencies.toml"
-    governor = f'kind = "mayor"\nplace = "232025"\ngovernor = "{GOVERNOR_OF_AICHI}"'
-    path.write_text(
-        agency_with(
-            NATIONAL_BODY, [row for row in ROWS if row.table == 1], 'kind = "national_agency"'
-        )
-        + agency_with(MUNICIPAL_BODY, [row for row in ROWS if row.table in (2, 4)], governor)
-        + agency_with(
-            PREFECTURE, [row for row in ROWS if row.table == 3], 'kind = "governor"\nplace = "23"'
-        )
-        + agency_with(
-            DEPARTMENT, [row for row in ROWS if row.table == 5], 'kind = "governor"\nplace = "22"'
-        )
-        + agency_with(
-            COMMITTEE,
-            [row for row in ROWS if row.table == 6],
-            'kind = "prefectural_body"\nplace = "22"',
-        ),
-        encoding="utf-8",
+    town = f'place = "232025"\ngovernor = "{GOVERNOR_OF_AICHI}"'
+    bodies = {
+        NATIONAL_BODY: 'kind = "national_agency"',
+        MUNICIPAL_BODY: f'kind = "mayor"\n{town}',
+        MUNICIPAL_BOARD: f'kind = "municipal_body"\n{town}',
+        PREFECTURE: 'kind = "governor"\nplace = "23"',
+        PREFECTURAL_BOARD: 'kind = "prefectural_body"\nplace = "23"',
+        DEPARTMENT: 'kind = "governor"\nplace = "22"',
+        COMMITTEE: 'kind = "prefectural_body"\nplace = "22"',
+    }
+    text = "".join(
+        agency_with(identity, [row for row in ROWS if asker_of(row) == identity], more)
+        for identity, more in bodies.items()
     )
+    path.write_text(text, encoding="utf-8")
     return Policy.load(path)
 
 
@@ -228,7 +233,7 @@ def test_every_field_asked_for_is_granted_or_named_once_as_withheld(
 
 
 @given(
-    identity=st.sampled_from([*ASKERS.values(), "spiffe://x.example/y"]),
+    identity=st.sampled_from([*ASKERS.values(), *BOARDS.values(), "spiffe://x.example/y"]),
     affair=st.sampled_from(ROWS),
     key=st.sampled_from(SearchKey),
     tier=st.sampled_from(Tier),
