@@ -73,7 +73,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     """Builds and starts every part; each is stopped by the stack, the last one first."""
     registry = CollectorRegistry()
     roots = load_roots(config.roots_pem)
-    policy = Policy.load(config.agencies)
+    policy = Policy.load(config.agencies, config.law_revisions)
     custody = stack.enter_context(CustodyClient(config.custody_socket))
     engine = open_engine(config.database_url)
     stack.callback(engine.dispose)

@@ -16,6 +16,9 @@ class NationalConfiguration(RegisterServerConfiguration):
     agencies: Path
     """TOML file of the registered bodies and the affairs each may use."""
 
+    law_revisions: Path | None = None
+    """Directory of later revisions of the law, each in a directory named by its first day."""
+
     audit_directory: Path
     person_index_directory: Path
     """Of the private index from persons to the audit log's entries; made for the server alone."""

@@ -112,6 +112,7 @@ _Fields = list[Annotated[Field, BeforeValidator(_field)]]
 
 class _NumberUseCitation(_Strict):
     item: str | None = None
+    body: str = ""
     ordinance: str | None = None
 
     @model_validator(mode="after")
@@ -156,7 +157,7 @@ class _GrantEntry(_Dated):
             basis,
             frozenset(self.search_keys),
             None if self.fields_ is None else frozenset(self.fields_),
-            None if cited is None else NumberCitation(cited.item, cited.ordinance),
+            None if cited is None else NumberCitation(cited.item, cited.body, cited.ordinance),
             self.resident_record_code_basis,
             self.period,
         )

@@ -21,9 +21,12 @@ from juki.domain.legal_basis import (
 )
 from juki.policy import evaluator
 from juki.policy.evaluator import Policy
+from juki.policy.number_permissions import load_number_permissions
 from juki.policy.tables import load_tables
 
-AFFAIRS = load_tables().affairs
+TABLES = load_tables()
+AFFAIRS = TABLES.affairs
+PERMISSIONS = load_number_permissions(TABLES)
 ROWS = sorted(AFFAIRS)
 ALL_FIELDS = frozenset(Field)
 FOUR_ITEMS = frozenset({Field.NAME, Field.BIRTH_DATE, Field.SEX, Field.ADDRESS})
@@ -45,9 +48,14 @@ PASSPORTS = "spiffe://agency.juki.example/gaimu"
 PASSPORT_AFFAIR = AffairReference(1, "41")
 
 
+def items_of(row: AffairReference) -> tuple[str, ...]:
+    """By which items of My Number Act's table the row's whole recipient may use the number."""
+    lines = PERMISSIONS.by_row[row]
+    return next((line.items for line in lines if not line.body), ())
+
+
 def cites_number_use(row: AffairReference) -> bool:
-    """About half of the rows of every table, so that both kinds are met everywhere."""
-    return sum(map(ord, row.item)) % 2 == 0
+    return bool(items_of(row))
 
 
 ASKERS = {
@@ -87,7 +95,7 @@ def agency_with(identity: str, rows: list[AffairReference], more: str) -> str:
     for row in rows:
         text += f'[[agency.grant]]\ntable = {row.table}\nitem = "{row.item}"\n'
         if cites_number_use(row):
-            text += 'individual_number = {item = "46"}\n'
+            text += f'individual_number = {{item = "{items_of(row)[0]}"}}\n'
             text += 'search_keys = ["INDIVIDUAL_NUMBER", "FOUR_ITEMS"]\n'
         else:
             text += 'search_keys = ["FOUR_ITEMS"]\n'
