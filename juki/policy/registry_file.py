@@ -119,6 +119,8 @@ class _NumberUseCitation(_Strict):
     def _one_of_the_two(self) -> Self:
         if (self.item is None) == (self.ordinance is None):
             raise ValueError("cites an item of the table or an ordinance, one of the two")
+        if self.body and self.item is None:
+            raise ValueError("names a body only beside an item of the table")
         return self
 
 
