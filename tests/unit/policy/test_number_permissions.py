@@ -185,6 +185,79 @@ def test_table_4_and_5_follow_2_and_3_where_the_affair_is_the_same(
             ]
 
 
+# The reading itself, held against the words of both tables.
+
+NAMED_OTHERWISE = {
+    "平成八年法律第八十二号": "厚生年金保険法等の一部を改正する法律",
+    "平成二十三年法律第五十六号": "地方公務員等共済組合法の一部を改正する法律",
+    "昭和六十年法律第三十四号": "国民年金法等の一部を改正する法律",
+    "児童福祉法等の一部を改正する法律": "令和七年改正法",
+}
+"""Acts that one table calls by their number or by a short name."""
+
+
+def bare(text: str) -> str:
+    """The words without what stands in parentheses."""
+    while (without_inner := re.sub(r"（[^（）]*）", "", text)) != text:
+        text = without_inner
+    return text
+
+
+def act_of(affair: str) -> str:
+    """The act that an affair of the number-use table begins with."""
+    numbered = re.match(r"(?:昭和|平成)[^法]*法律第[^号]*号", bare(affair))
+    named = re.match(r".+?(?:法律|法)(?=による|第|その他|附則|の規定|又は|を廃止)", bare(affair))
+    found = numbered or named
+    assert found is not None, affair
+    return NAMED_OTHERWISE.get(found[0], found[0])
+
+
+def granted(permissions: NumberPermissions) -> list[tuple[AffairReference, str]]:
+    return [
+        (reference, item)
+        for reference, lines in permissions.by_row.items()
+        for line in lines
+        for item in line.items
+    ]
+
+
+def test_a_granted_row_names_the_act_of_each_of_its_items(
+    tables: LegalTables, permissions: NumberPermissions
+) -> None:
+    strangers = [
+        (str(reference), item, act_of(tables.number_use[item].affair))
+        for reference, item in granted(permissions)
+        if act_of(tables.number_use[item].affair) not in bare(tables.affairs[reference].affair)
+    ]
+    assert strangers == []
+
+
+def test_no_row_with_an_examination_is_granted_by_an_item_without_one(
+    tables: LegalTables, permissions: NumberPermissions
+) -> None:
+    examination = re.compile("試験|検定|研修の実施")
+    assert [
+        (str(reference), item)
+        for reference, item in granted(permissions)
+        if examination.search(bare(tables.affairs[reference].affair))
+        and not examination.search(bare(tables.number_use[item].affair))
+    ] == []
+
+
+def test_an_act_said_to_be_in_no_item_is_in_none(
+    tables: LegalTables, permissions: NumberPermissions
+) -> None:
+    words = "\n".join(f"{use.user}\t{use.affair}" for use in tables.number_use.values())
+    said = [
+        (lines[0].reference, found[1])
+        for lines in permissions.by_row.values()
+        if (found := re.fullmatch(r"(\S+) is in no item", lines[0].reason))
+    ]
+    assert len(said) > 200
+    assert [(str(reference), act) for reference, act in said if act in words] == []
+    assert all(act in tables.affairs[reference].affair for reference, act in said)
+
+
 # The files refuse to load when they are not whole.
 
 PERMISSION = "1\t77\tgrant\t46\t\t"
