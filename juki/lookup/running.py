@@ -49,6 +49,9 @@ class LookupConfiguration(Configuration):
     agencies: Path
     """TOML file of the registered bodies and the affairs each may use."""
 
+    law_revisions: Path | None = None
+    """Directory of later revisions of the law, each in a directory named by its first day."""
+
     audit_directory: Path
     person_index_directory: Path
     """Of the private index from persons to the audit log's entries; made for the server alone."""
@@ -117,7 +120,7 @@ class Answering:
         """
         self._answerer = answerer
         self._registry = registry
-        self.policy = Policy.load(config.agencies)
+        self.policy = Policy.load(config.agencies, config.law_revisions)
         self.index = LmdbIndex(config.index_directory)
         stack.callback(self.index.close)
         self.index.rebuild(all_states(engine, sealing.sealer))

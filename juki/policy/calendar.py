@@ -44,7 +44,9 @@ class Period:
         )
 
     def __str__(self) -> str:
-        return f"{self.first or '…'} – {self.last or '…'}"
+        if self.first is None and self.last is None:
+            return "without limit of time"
+        return f"from {self.first or 'ever'} to {self.last or 'further notice'}"
 
 
 ALWAYS: Final = Period()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from juki.domain.legal_basis import Field, Manner, SearchKey
 from juki.policy.numbers import Case, cited_item_holds, own_ordinance
-from juki.policy.provisions import AffairKind, NumberRule, Provision, Route
+from juki.policy.provisions import AffairKind, NumberRule, Provision, Route, row_names
 from juki.policy.registry import Agency, Grant, RegisteredAffair, Registry
 from juki.policy.revisions import Law
 
@@ -19,8 +19,8 @@ def complaint(law: Law, registry: Registry, agency: Agency, grant: Grant) -> str
     affair = registry.affairs.get(grant.basis)
     case = Case(law, registry, provision, agency, grant, affair)
     return (
-        _affair(case)
-        or _asker(provision, agency, affair)
+        _asker(provision, agency, affair)
+        or _affair(case)
         or _number(case)
         or _keys(provision, grant, affair)
         or _fields(provision, grant, affair)
@@ -32,6 +32,8 @@ def _affair(case: Case) -> str | None:
     row = grant.basis.row
     if row is not None and row not in law.tables.affairs:
         return "no such row in the Appended Tables"
+    if row is not None and not row_names(case.agency.kind, law.tables.affairs[row].recipient):
+        return f"the row names other recipients than a {case.agency.kind}"
     if provision.is_registered and affair is None:
         return "no such affair is registered"
     named = grant.basis.affair

@@ -33,6 +33,7 @@ from juki.policy.provisions import (
     Provision,
     Recipient,
     Route,
+    row_names,
 )
 from juki.policy.registry import Agency, Grant, RegisteredAffair, Registry
 from juki.policy.registry_file import load_registry
@@ -182,7 +183,12 @@ def stand(
         named = basis.row or basis
         _refuse(Reason.AFFAIR_NOT_GRANTED, f"the caller is not registered for {named}")
     recipient = provision.recipient(agency.kind)
-    if recipient is None or not _ordinance_reaches(provision, affair, agency, place):
+    row = basis.row
+    if (
+        recipient is None
+        or not _ordinance_reaches(provision, affair, agency, place)
+        or (row is not None and not row_names(agency.kind, law.tables.affairs[row].recipient))
+    ):
         _refuse(Reason.AFFAIR_NOT_GRANTED, f"{basis} is not answered to such a body")
     if not _came_the_right_way(provision, recipient, agency, (tier, place, via)):
         named = basis.row or basis

@@ -43,8 +43,14 @@ def number_usable(case: Case, day: datetime.date) -> bool:
 
 
 def cited_item_holds(law: Law, basis: LegalBasis, cited: NumberCitation) -> bool:
-    """Whether the cited row of My Number Act's table is law, and reaches this affair."""
-    return cited.item in law.tables.number_use
+    """Whether the cited row of My Number Act's table is law, and reaches this affair.
+
+    For a row of the Appended Tables the reviewed mapping says so.
+    """
+    if cited.item is None or cited.item not in law.tables.number_use:
+        return False
+    row = basis.row
+    return row is None or law.permissions.permits(row, cited.item, cited.body)
 
 
 def own_ordinance(case: Case, cited: NumberCitation, day: datetime.date | None) -> bool:

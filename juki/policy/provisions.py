@@ -120,6 +120,24 @@ _TIERS: Final = {
 }
 
 
+_HEADS: Final = frozenset({RecipientKind.MAYOR, RecipientKind.GOVERNOR})
+_OTHER_BODIES: Final = frozenset({RecipientKind.MUNICIPAL_BODY, RecipientKind.PREFECTURAL_BODY})
+
+
+def row_names(kind: RecipientKind, recipients: str) -> bool:
+    """Whether a row's upper column, in the Act's words, names bodies of that kind.
+
+    Told apart are heads of local government (市町村長, 指定都市の長, 都道府県知事) and their other
+    executive bodies (教育委員会, 監査委員, 執行機関). Which national body a row names is said by
+    the registration alone.
+    """
+    if kind in _OTHER_BODIES:
+        return "委員" in recipients or "執行機関" in recipients
+    if kind in _HEADS:
+        return "長" in recipients or "知事" in recipients
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """Some of a provision's recipients, and on which conditions they are answered."""

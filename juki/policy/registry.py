@@ -22,6 +22,9 @@ class NumberCitation:
     item: str | None = None
     """A row of My Number Act's appended table (Art. 9 (1))."""
 
+    body: str = ""
+    """With an item: which body of a row that names several, as the reviewed mapping writes it."""
+
     ordinance: str | None = None
     """The registered id of an affair of an ordinance under Art. 9 (2)."""
 

@@ -112,12 +112,15 @@ _Fields = list[Annotated[Field, BeforeValidator(_field)]]
 
 class _NumberUseCitation(_Strict):
     item: str | None = None
+    body: str = ""
     ordinance: str | None = None
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:
         if (self.item is None) == (self.ordinance is None):
             raise ValueError("cites an item of the table or an ordinance, one of the two")
+        if self.body and self.item is None:
+            raise ValueError("names a body only beside an item of the table")
         return self
 
 
@@ -156,7 +159,7 @@ class _GrantEntry(_Dated):
             basis,
             frozenset(self.search_keys),
             None if self.fields_ is None else frozenset(self.fields_),
-            None if cited is None else NumberCitation(cited.item, cited.ordinance),
+            None if cited is None else NumberCitation(cited.item, cited.body, cited.ordinance),
             self.resident_record_code_basis,
             self.period,
         )

@@ -1,8 +1,10 @@
 """Revisions of the law: the shipped one, and later ones loaded ahead of the day they become law.
 
 A later revision is a directory named by its first day in force, for example `2026-08-22`. It holds
-the files that change (`provisions.toml`, `legal_affairs.tsv`, `number_use.tsv`,
-`number_permissions.tsv`); what it does not hold stays as in the revision before it.
+the files that change (`provisions.toml`, `legal_affairs.tsv`, `number_use.tsv`); what it does not
+hold stays as in the revision before it. Where it brings no reviewed mapping of its own
+(`number_permissions.tsv` with `number_use_accounted.tsv`), a verdict on the Individual Number holds
+on only for rows and items that stay word for word the same; all else gives no number.
 """
 
 from __future__ import annotations
@@ -16,6 +18,12 @@ from pathlib import Path
 from typing import Final
 
 from juki.domain.errors import JukiError, Reason
+from juki.policy.number_permissions import (
+    ACCOUNTED_FILE,
+    PERMISSIONS_FILE,
+    NumberPermissions,
+    load_number_permissions,
+)
 from juki.policy.provisions import Provision, Provisions, parse_provisions
 from juki.policy.tables import (
     AFFAIRS_FILE,
@@ -26,7 +34,13 @@ from juki.policy.tables import (
 )
 
 PROVISIONS_FILE: Final = "provisions.toml"
-REVISION_FILES: Final = (PROVISIONS_FILE, AFFAIRS_FILE, NUMBER_USE_FILE)
+REVISION_FILES: Final = (
+    PROVISIONS_FILE,
+    AFFAIRS_FILE,
+    NUMBER_USE_FILE,
+    PERMISSIONS_FILE,
+    ACCOUNTED_FILE,
+)
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 Read = Callable[[str], str]
@@ -39,6 +53,7 @@ class Law:
     first_day: datetime.date
     provisions: Provisions
     tables: LegalTables
+    permissions: NumberPermissions
 
     def provision(self, basis: str, day: datetime.date) -> Provision | None:
         """The provision, where it is in force on that day."""
@@ -48,7 +63,9 @@ class Law:
 
 def shipped_law() -> Law:
     """The revision that comes with the package."""
-    return _law(shipped, None)
+    provisions = parse_provisions(shipped(PROVISIONS_FILE), PROVISIONS_FILE)
+    tables = load_tables()
+    return Law(provisions.in_force_from, provisions, tables, load_number_permissions(tables))
 
 
 def load_laws(directory: Path | None) -> tuple[Law, ...]:
@@ -60,7 +77,7 @@ def load_laws(directory: Path | None) -> tuple[Law, ...]:
     read: Read = shipped
     for path in _revisions(directory):
         read = _reader(path, read)
-        laws.append(_law(read, _first_day(path)))
+        laws.append(_revised(laws[-1], path, read))
     for earlier, later in pairwise(laws):
         if later.first_day <= earlier.first_day:
             raise _invalid(f"revision {later.first_day} is not later than {earlier.first_day}")
@@ -68,10 +85,21 @@ def load_laws(directory: Path | None) -> tuple[Law, ...]:
 
 
 def load_revision(directory: Path) -> Law:
-    """One revision's directory by itself, over the shipped files."""
+    """One revision's directory by itself, over the shipped law."""
     if not _DATE.fullmatch(directory.name) or not directory.is_dir():
         raise _invalid(f"{directory.name} is no directory named by a date")
-    return _law(_reader(directory, shipped), _first_day(directory))
+    return _revised(shipped_law(), directory, _reader(directory, shipped))
+
+
+def _revised(before: Law, directory: Path, read: Read) -> Law:
+    first_day = _first_day(directory)
+    where = f"{directory.name}/{PROVISIONS_FILE}"
+    tables = load_tables(read)
+    if (directory / PERMISSIONS_FILE).exists():
+        permissions = load_number_permissions(tables, read)
+    else:
+        permissions = before.permissions.carried_over(before.tables, tables)
+    return Law(first_day, parse_provisions(read(PROVISIONS_FILE), where), tables, permissions)
 
 
 def law_of(laws: Sequence[Law], day: datetime.date) -> Law | None:
@@ -111,12 +139,6 @@ def _reader(directory: Path, before: Read) -> Read:
             raise _invalid(f"{directory.name}/{name} cannot be read") from None
 
     return read
-
-
-def _law(read: Read, first_day: datetime.date | None) -> Law:
-    where = PROVISIONS_FILE if first_day is None else f"{first_day}/{PROVISIONS_FILE}"
-    provisions = parse_provisions(read(PROVISIONS_FILE), where)
-    return Law(first_day or provisions.in_force_from, provisions, load_tables(read))
 
 
 def _invalid(what: str) -> JukiError:

@@ -21,9 +21,13 @@ from juki.domain.legal_basis import (
 )
 from juki.policy import evaluator
 from juki.policy.evaluator import Policy
+from juki.policy.number_permissions import load_number_permissions
 from juki.policy.tables import load_tables
 
-ROWS = sorted(load_tables().affairs)
+TABLES = load_tables()
+AFFAIRS = TABLES.affairs
+PERMISSIONS = load_number_permissions(TABLES)
+ROWS = sorted(AFFAIRS)
 ALL_FIELDS = frozenset(Field)
 FOUR_ITEMS = frozenset({Field.NAME, Field.BIRTH_DATE, Field.SEX, Field.ADDRESS})
 
@@ -31,6 +35,8 @@ NATIONAL_BODY = "spiffe://agency.juki.example/everything-national"
 PREFECTURE = "spiffe://agency.juki.example/governor-of-aichi"
 MUNICIPAL_BODY = "spiffe://agency.juki.example/a-town-of-aichi"
 DEPARTMENT = "spiffe://pref22.juki.example/department"
+MUNICIPAL_BOARD = "spiffe://agency.juki.example/a-towns-board-of-education"
+PREFECTURAL_BOARD = "spiffe://agency.juki.example/aichis-board-of-education"
 COMMITTEE = "spiffe://pref22.juki.example/committee"
 GOVERNOR_OF_AICHI = "spiffe://pref23.juki.example/server"
 OTHER_GOVERNOR = "spiffe://pref13.juki.example/server"
@@ -42,9 +48,14 @@ PASSPORTS = "spiffe://agency.juki.example/gaimu"
 PASSPORT_AFFAIR = AffairReference(1, "41")
 
 
+def items_of(row: AffairReference) -> tuple[str, ...]:
+    """By which items of My Number Act's table the row's whole recipient may use the number."""
+    lines = PERMISSIONS.by_row[row]
+    return next((line.items for line in lines if not line.body), ())
+
+
 def cites_number_use(row: AffairReference) -> bool:
-    """About half of the rows of every table, so that both kinds are met everywhere."""
-    return sum(map(ord, row.item)) % 2 == 0
+    return bool(items_of(row))
 
 
 ASKERS = {
@@ -57,7 +68,13 @@ ASKERS = {
 }
 
 
+BOARDS = {2: MUNICIPAL_BOARD, 3: PREFECTURAL_BOARD, 4: MUNICIPAL_BOARD}
+
+
 def asker_of(affair: AffairReference) -> str:
+    named = AFFAIRS[affair].recipient
+    if affair.table in BOARDS and named.endswith("委員会") and "知事" not in named:
+        return BOARDS[affair.table]
     return ASKERS[affair.table]
 
 
@@ -78,7 +95,7 @@ def agency_with(identity: str, rows: list[AffairReference], more: str) -> str:
     for row in rows:
         text += f'[[agency.grant]]\ntable = {row.table}\nitem = "{row.item}"\n'
         if cites_number_use(row):
-            text += 'individual_number = {item = "46"}\n'
+            text += f'individual_number = {{item = "{items_of(row)[0]}"}}\n'
             text += 'search_keys = ["INDIVIDUAL_NUMBER", "FOUR_ITEMS"]\n'
         else:
             text += 'search_keys = ["FOUR_ITEMS"]\n'
@@ -89,25 +106,21 @@ def agency_with(identity: str, rows: list[AffairReference], more: str) -> str:
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Policy:
     """A registry in which each of the 652 rows is granted to somebody."""
     path = tmp_path_factory.mktemp("registry") / "agencies.toml"
-    governor = f'kind = "mayor"\nplace = "232025"\ngovernor = "{GOVERNOR_OF_AICHI}"'
-    path.write_text(
-        agency_with(
-            NATIONAL_BODY, [row for row in ROWS if row.table == 1], 'kind = "national_agency"'
-        )
-        + agency_with(MUNICIPAL_BODY, [row for row in ROWS if row.table in (2, 4)], governor)
-        + agency_with(
-            PREFECTURE, [row for row in ROWS if row.table == 3], 'kind = "governor"\nplace = "23"'
-        )
-        + agency_with(
-            DEPARTMENT, [row for row in ROWS if row.table == 5], 'kind = "governor"\nplace = "22"'
-        )
-        + agency_with(
-            COMMITTEE,
-            [row for row in ROWS if row.table == 6],
-            'kind = "prefectural_body"\nplace = "22"',
-        ),
-        encoding="utf-8",
+    town = f'place = "232025"\ngovernor = "{GOVERNOR_OF_AICHI}"'
+    bodies = {
+        NATIONAL_BODY: 'kind = "national_agency"',
+        MUNICIPAL_BODY: f'kind = "mayor"\n{town}',
+        MUNICIPAL_BOARD: f'kind = "municipal_body"\n{town}',
+        PREFECTURE: 'kind = "governor"\nplace = "23"',
+        PREFECTURAL_BOARD: 'kind = "prefectural_body"\nplace = "23"',
+        DEPARTMENT: 'kind = "governor"\nplace = "22"',
+        COMMITTEE: 'kind = "prefectural_body"\nplace = "22"',
+    }
+    text = "".join(
+        agency_with(identity, [row for row in ROWS if asker_of(row) == identity], more)
+        for identity, more in bodies.items()
     )
+    path.write_text(text, encoding="utf-8")
     return Policy.load(path)
 
 
@@ -228,7 +241,7 @@ def test_every_field_asked_for_is_granted_or_named_once_as_withheld(
 
 
 @given(
-    identity=st.sampled_from([*ASKERS.values(), "spiffe://x.example/y"]),
+    identity=st.sampled_from([*ASKERS.values(), *BOARDS.values(), "spiffe://x.example/y"]),
     affair=st.sampled_from(ROWS),
     key=st.sampled_from(SearchKey),
     tier=st.sampled_from(Tier),

@@ -138,9 +138,18 @@ def test_table_4_needs_the_way_by_the_governor(law: Law, registry_file: Write) -
     town = (
         PENSION.replace("table = 1", "table = 4")
         .replace('item = "77"', 'item = "1"')
+        .replace('{item = "46"}', '{item = "126"}')
         .replace('route = "national"', 'kind = "mayor"\nplace = "232025"')
     )
     with pytest.raises(JukiError, match="needs the governor's server"):
         load_registry(registry_file(town), [law])
     governor = 'governor = "spiffe://pref23.juki.example/server"\n[[agency.grant]]'
     load_registry(registry_file(town.replace("[[agency.grant]]", governor)), [law])
+
+
+def test_a_citation_counts_only_where_the_reviewed_mapping_grants_the_row_by_that_item(
+    law: Law, registry_file: Write
+) -> None:
+    wrong_item = PENSION.replace('{item = "46"}', '{item = "37"}')
+    with pytest.raises(JukiError, match="item 37 of the number-use table does not reach"):
+        load_registry(registry_file(wrong_item), [law])
