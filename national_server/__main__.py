@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
-from juki.audit.head import HeadKey, HeadSigning
+from juki.audit.checkpoint import CheckpointKey, CheckpointSigning, audit_origin
 from juki.audit.log import FileAuditLog
 from juki.audit.persons.running import start_person_index
 from juki.custody.client import CustodyClient
@@ -120,7 +120,9 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         confirmations.require(recipient(identity))
 
     pseudonym_keys = PseudonymKeys(sealing.keys)
-    audit = FileAuditLog(config.audit_directory, head_signing=_head_signing(custody))
+    audit = FileAuditLog(
+        config.audit_directory, signing=_checkpoint_signing(custody, config.trust_domain)
+    )
     stack.callback(audit.close)
     start_person_index(
         stack,
@@ -262,15 +264,15 @@ def _intake(
     )
 
 
-def _head_signing(custody: Custody) -> HeadSigning:
-    """The audit log's head is signed in the token, under the key of the nation's receipts."""
+def _checkpoint_signing(custody: Custody, trust_domain: str) -> CheckpointSigning:
+    """Checkpoints are signed in the token, under the key of the nation's receipts."""
     signer = DocumentSigner(custody)
 
-    def key() -> HeadKey:
+    def key() -> CheckpointKey:
         using = signer.key
-        return HeadKey(using.key_id.hex(), lambda digest: custody.sign(using.name, [digest])[0])
+        return CheckpointKey(using.key_id, lambda digest: custody.sign(using.name, [digest])[0])
 
-    return HeadSigning(key, time.time_ns)
+    return CheckpointSigning(audit_origin(f"national.{trust_domain}"), key)
 
 
 def _utc_now() -> datetime.datetime:
