@@ -19,8 +19,9 @@ from juki.disclosure.scanning import ScanningHistory
 from juki.disclosure.service import CALLERS as COUNTERS
 from juki.disclosure.service import DISCLOSURE_SERVICE, DisclosureAudit
 from juki.disclosure.words import J_LIS
+from juki.domain.legal_basis import Tier
 from juki.evidence.workers import evidence_workers
-from juki.lookup.running import CALLERS, NATION, Answering
+from juki.lookup.running import CALLERS, Answerer, Answering
 from juki.lookup.service import LOOKUP_SERVICE, RAW_METHODS
 from juki.process import run_server
 from juki.register.data_key import open_sealing_keys
@@ -96,7 +97,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     answering = Answering(
         stack,
         config,
-        NATION,
+        Answerer(Tier.NATIONAL, "", f"national.{config.trust_domain}"),
         engine=engine,
         sealing=sealing,
         custody=custody,

@@ -128,12 +128,13 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         metrics=RelayMetrics(registry),
     )
     intake.on_commit(lambda committed: relay.wake())
+    own_host = f"pref{config.prefecture}.{config.trust_domain}"
     answering = None
     if config.lookups is not None:
         answering = Answering(
             stack,
             config.lookups,
-            Answerer(Tier.PREFECTURAL, config.prefecture),
+            Answerer(Tier.PREFECTURAL, config.prefecture, own_host),
             engine=engine,
             sealing=sealing,
             custody=custody,
@@ -143,7 +144,6 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
     follower = ReturnsFollower(
         engine=engine, nation=nation, returns=returns, municipalities=callers.municipalities
     )
-    own_host = f"pref{config.prefecture}.{config.trust_domain}"
     probes = register_probes(engine, custody) | {
         "root": keeper.check,
         "revocation": revocation.probe(own_host),

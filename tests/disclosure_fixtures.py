@@ -172,8 +172,8 @@ class DisclosureServer:
         found = []
         for path in segments(self.log_directory):
             with path.open("rb") as file:
-                _, chain_hash = read_header(path, file)
-                found += [decode(frame.record) for frame in read_frames(path, file, chain_hash)]
+                read_header(path, file)
+                found += [decode(frame.record) for frame in read_frames(path, file)]
         return found
 
 

@@ -94,8 +94,8 @@ class LookupServer:
         found = []
         for path in segments(self.log_directory):
             with path.open("rb") as file:
-                _, chain_hash = read_header(path, file)
-                found += [decode(frame.record) for frame in read_frames(path, file, chain_hash)]
+                read_header(path, file)
+                found += [decode(frame.record) for frame in read_frames(path, file)]
         return found
 
     def sample(self, name: str, **labels: str) -> float:

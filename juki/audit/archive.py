@@ -5,13 +5,13 @@ A segment `00000012.seg` that is full becomes `00000012.arc` (integers big-endia
     header   magic "JUKIARC1" (8), version (4), first sequence (8), length of the opening (4),
              length of the closing (4), CRC-32 of those (4)
     opening  the header of the segment, byte for byte
-    closing  the chain hash the segment ended with
+    closing  nothing in this version
     blocks   each a Zstandard frame of about 64 KiB of records: length (4), record, ...
     index    of each block: offset (8), length (4), CRC-32 (4), first sequence (8), raw length (4)
     footer   offset of the index (8), blocks (4), records (8), CRC-32 of opening, closing and index
              (4), CRC-32 of those (4)
 
-Chain hashes are left out: they follow from the opening and the records. One record costs one block.
+Checks of frames are left out: they follow from the records. One record costs one block.
 An archive takes the segment's place only after it was read back whole and compared.
 """
 
@@ -34,7 +34,6 @@ from juki.audit.segment import (
     MAX_RECORD_BYTES,
     Tampered,
     TornTail,
-    last_chain_hash,
     read_frames,
     read_header,
 )
@@ -177,8 +176,8 @@ def open_segment_records(path: Path) -> Iterator[tuple[int, bytes]]:
         return
     with path.open("rb") as file:
         try:
-            first, chain_hash = read_header(path, file)
-            for sequence, frame in enumerate(read_frames(path, file, chain_hash), first):
+            first = read_header(path, file)
+            for sequence, frame in enumerate(read_frames(path, file), first):
                 yield sequence, frame.record
         except TornTail:
             return
@@ -200,7 +199,7 @@ def archive_segment(path: Path) -> Path:
     with path.open("rb") as file:
         opening = file.read(HEADER_BYTES)
     try:
-        _write(path, temporary, opening, last_chain_hash(path))
+        _write(path, temporary, opening, closing=b"")
     except TornTail as torn:
         raise Tampered(path, torn.offset, "the segment is cut off") from None
     _compare(path, temporary)
@@ -224,7 +223,7 @@ def _unpack_header(path: Path, head: bytes) -> tuple[int, int, int]:
 def _write(path: Path, into: Path, opening: bytes, closing: bytes) -> None:
     descriptor = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     with path.open("rb") as segment, os.fdopen(descriptor, "wb") as file:
-        first, chain_hash = read_header(path, segment)
+        first = read_header(path, segment)
         head = _HEADER.pack(_MAGIC, _VERSION, first, len(opening), len(closing), 0)[:-4]
         file.write(head + _LENGTH.pack(zlib.crc32(head)) + opening + closing)
         compress = zstandard.ZstdCompressor(level=_LEVEL).compress
@@ -247,7 +246,7 @@ def _write(path: Path, into: Path, opening: bytes, closing: bytes) -> None:
             )
             file.write(data)
 
-        for frame in read_frames(path, segment, chain_hash):
+        for frame in read_frames(path, segment):
             gathered += (_LENGTH.pack(len(frame.record)), frame.record)
             size += len(frame.record)
             records += 1

@@ -1,18 +1,94 @@
-"""An audit record as bytes: the protobuf message `juki.v1.AuditRecord`."""
+"""An audit record as bytes: the protobuf message `juki.v1.AuditRecord` in one fixed order.
+
+The facts (everything that is about the call as a whole) come first, then pseudonyms and outcomes of
+the persons, last the salt seed. So the facts can be committed to, and shown, without the persons.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Final, cast
 
-from juki.audit.port import AuditRecord
-from juki.domain.errors import Reason
+from juki.audit.port import PSEUDONYM_BYTES, AuditRecord
+from juki.domain.errors import InvalidValue, Reason
 from juki.domain.legal_basis import AffairReference, Field, SearchKey
 from juki.v1 import audit_pb2, lookup_pb2
 
+SEED_BYTES: Final = 16
+"""Of the secret that the salts of a record's leaves are derived from."""
 
-def encode(record: AuditRecord) -> bytes:
-    """The record's bytes, as hashed and written."""
+_PSEUDONYMS_TAG: Final = b"\x6a"
+_OUTCOMES_TAG: Final = b"\x72"
+_SEED: Final = b"\x8a\x01" + bytes([SEED_BYTES])
+"""Field 17 with its length, before the seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordParts:
+    """A record's bytes, taken apart for its leaf of the Merkle tree."""
+
+    facts: bytes
+    """`AuditRecord` without pseudonyms, outcomes and seed."""
+
+    pseudonyms: bytes = field(repr=False)
+    """16 bytes a person."""
+
+    outcomes: bytes = field(repr=False)
+    """A byte a person."""
+
+    seed: bytes = field(repr=False)
+
+
+def encode(record: AuditRecord, seed: bytes) -> bytes:
+    """The record's bytes, as hashed and written; `seed` is 16 random bytes of its own.
+
+    Raises InvalidValue for a seed of another length.
+    """
+    if len(seed) != SEED_BYTES:
+        raise InvalidValue("a record's salt seed has 16 bytes")
+    return _encode_facts(record) + _persons(record.pseudonyms, record.outcomes) + _SEED + seed
+
+
+def split(data: bytes) -> RecordParts:
+    """The parts of `encode`'s bytes; raises ValueError (or DecodeError) for any other order."""
+    message = audit_pb2.AuditRecord.FromString(data)
+    pseudonyms, outcomes, seed = message.pseudonyms, message.outcomes, message.salt_seed
+    rest = _persons(pseudonyms, outcomes) + _SEED + seed
+    if (
+        len(seed) != SEED_BYTES
+        or len(pseudonyms) != PSEUDONYM_BYTES * len(outcomes)
+        or not data.endswith(rest)
+    ):
+        raise ValueError("an audit record is not in its fixed order")
+    return RecordParts(data[: -len(rest)], pseudonyms, outcomes, seed)
+
+
+def _persons(pseudonyms: bytes, outcomes: bytes) -> bytes:
+    if not outcomes:
+        return b""
+    return b"".join(
+        (
+            _PSEUDONYMS_TAG,
+            _varint(len(pseudonyms)),
+            pseudonyms,
+            _OUTCOMES_TAG,
+            _varint(len(outcomes)),
+            outcomes,
+        )
+    )
+
+
+def _varint(number: int) -> bytes:
+    digits = bytearray()
+    while number > 0x7F:
+        digits.append(number & 0x7F | 0x80)
+        number >>= 7
+    digits.append(number)
+    return bytes(digits)
+
+
+def _encode_facts(record: AuditRecord) -> bytes:
     affair = record.affair
     return audit_pb2.AuditRecord(
         time_unix_nanos=record.time_unix_nanos,
@@ -28,9 +104,7 @@ def encode(record: AuditRecord) -> bytes:
         requested_fields=_numbers(record.requested_fields),
         granted_fields=_numbers(record.granted_fields),
         refusal_reason=record.refusal or "",
-        pseudonyms=record.pseudonyms,
         pseudonym_key=record.pseudonym_key,
-        outcomes=record.outcomes,
         via=record.via,
         passed_on_to=record.passed_on_to,
     ).SerializeToString()

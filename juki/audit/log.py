@@ -1,4 +1,7 @@
-"""The audit log in files: hash-chained, one fsync for all who wait (group commit).
+"""The audit log in files: one durable record a call, one fsync for all who wait (group commit).
+
+With `signing` the log is published too: its Merkle tree and signed checkpoints follow the records
+off the path of those who append (`juki.audit.publishing`).
 
 A log belongs to one process; a server with several worker processes gives each a directory of its
 own. A thread that appends queues its record and waits; one writer thread takes all that is queued,
@@ -19,9 +22,10 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Final, Self
 
-from juki.audit.encoding import encode
-from juki.audit.head import HeadKeeper, HeadSigning
+from juki.audit.checkpoint import CheckpointSigning
+from juki.audit.encoding import SEED_BYTES, encode
 from juki.audit.port import AuditPosition, AuditRecord, AuditUnavailable
+from juki.audit.publishing import Publisher
 from juki.audit.recovery import create_segment, recover
 from juki.audit.segment import MAX_RECORD_BYTES, pack_frame, segment_path
 from juki.domain.errors import JukiError, Reason
@@ -65,11 +69,12 @@ class FileAuditLog:
         self,
         directory: Path,
         *,
-        head_signing: HeadSigning | None = None,
+        signing: CheckpointSigning | None = None,
         segment_bytes: int = DEFAULT_SEGMENT_BYTES,
         sync: Callable[[int], None] = os.fdatasync,
+        random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """Open or begin the log in `directory`.
+        """Open or begin the log in `directory`; `random` gives so many bytes, for salts.
 
         Raises Tampered when the log is not what was written, AuditUnavailable when another process
         writes it or the files cannot be used.
@@ -77,6 +82,7 @@ class FileAuditLog:
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._sync = sync
+        self._random = random
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         """Ends with None, put when the log is closed."""
         self._closing = threading.Lock()
@@ -102,17 +108,17 @@ class FileAuditLog:
             raise
         self._writer = threading.Thread(target=self._write_queue, name="audit-writer", daemon=True)
         self._writer.start()
-        self._head: HeadKeeper | None = None
-        if head_signing is not None:
-            head = HeadKeeper(directory, lambda: self._position, head_signing)
+        self._publisher: Publisher | None = None
+        if signing is not None:
+            publisher = Publisher(directory, lambda: self._position.sequence, signing)
             try:
-                head.start()
+                publisher.start()
             except BaseException as error:
                 self.close()
                 if isinstance(error, OSError):
                     raise _unusable(error) from error
                 raise
-            self._head = head
+            self._publisher = publisher
 
     @property
     def position(self) -> AuditPosition:
@@ -130,9 +136,9 @@ class FileAuditLog:
         return self._queue.qsize()
 
     @property
-    def head_failed(self) -> bool:
-        """Whether the head could not be signed or written when it was last tried."""
-        return self._head is not None and self._head.failed
+    def checkpoint_failed(self) -> bool:
+        """Whether the tree could not be published or signed when it was last tried."""
+        return self._publisher is not None and self._publisher.failed
 
     def check(self) -> None:
         """Raises AuditUnavailable when nothing can be appended now: a probe of health.
@@ -150,7 +156,7 @@ class FileAuditLog:
         Raises AuditUnavailable, and JukiError (MESSAGE_TOO_LARGE) above 16 MiB (about a million
         entries).
         """
-        waiting = _Waiting(encode(record))
+        waiting = _Waiting(encode(record, self._random(SEED_BYTES)))
         if len(waiting.record) > MAX_RECORD_BYTES:
             raise JukiError(Reason.MESSAGE_TOO_LARGE, "the audit record of the call is too large")
         with self._closing:
@@ -163,15 +169,15 @@ class FileAuditLog:
         return waiting.position
 
     def close(self) -> None:
-        """Commit what waits, sign the last head, release the files; later appends are refused."""
+        """Commit what waits, publish it, release the files; later appends are refused."""
         with self._closing:
             if self._closed:
                 return
             self._closed = True
             self._queue.put(None)
         self._writer.join()
-        if self._head is not None:
-            self._head.stop()
+        if self._publisher is not None:
+            self._publisher.stop()
         os.close(self._descriptor)
         os.close(self._lock_descriptor)
 
@@ -207,12 +213,11 @@ class FileAuditLog:
     def _commit(self, batch: list[_Waiting]) -> None:
         frames: list[bytes] = []
         positions: list[AuditPosition] = []
-        sequence, chain_hash = self._position.sequence, self._position.chain_hash
+        sequence = self._position.sequence
         for waiting in batch:
-            frame, chain_hash = pack_frame(waiting.record, chain_hash)
             sequence += 1
-            frames.append(frame)
-            positions.append(AuditPosition(sequence, chain_hash))
+            frames.append(pack_frame(waiting.record))
+            positions.append(AuditPosition(sequence))
         end = os.fstat(self._descriptor).st_size
         written = False
         try:

@@ -76,10 +76,7 @@ class AuditPosition:
     """Where a durable record stands in its log."""
 
     sequence: int
-    """1 for the first record of the log."""
-
-    chain_hash: bytes
-    """SHA-256 over everything up to and including the record."""
+    """1 for the first record of the log; leaf `sequence - 1` of its Merkle tree."""
 
 
 class AuditLog(Protocol):

@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Final
 
 from juki.audit.archive import ARCHIVE_SUFFIX, SEGMENT_SUFFIX, Archive, first_sequence_of
-from juki.audit.segment import HEADER_BYTES, MAX_RECORD_BYTES, Tampered, TornTail, read_header
+from juki.audit.segment import (
+    AFTER_RECORD_BYTES,
+    BEFORE_RECORD_BYTES,
+    HEADER_BYTES,
+    MAX_RECORD_BYTES,
+    Tampered,
+    TornTail,
+    read_header,
+)
 from juki.domain.errors import JukiError, Reason
-
-_LENGTH_BYTES: Final = 8
-"""Before a record: its length and the check of the length."""
-
-_AFTER_BYTES: Final = 32
-"""After a record: the chain hash."""
 
 _STEP_BYTES: Final = 64 * 1024
 """An offset is remembered for each so many bytes of a segment."""
@@ -40,7 +42,7 @@ class SegmentInUse:
         """Raises Tampered, TornTail (no whole header yet), OSError."""
         self.path = path
         with path.open("rb") as file:
-            self.first_sequence, _ = read_header(path, file)
+            self.first_sequence = read_header(path, file)
             self._descriptor = os.dup(file.fileno())
         # Whoever still reads it when it is let go keeps it open.
         self.close = weakref.finalize(self, os.close, self._descriptor)
@@ -66,12 +68,12 @@ class SegmentInUse:
         want = _STEP_BYTES
         while True:
             inside = offset - start
-            head = buffer[inside : inside + _LENGTH_BYTES]
-            if len(head) == _LENGTH_BYTES:
+            head = buffer[inside : inside + BEFORE_RECORD_BYTES]
+            if len(head) == BEFORE_RECORD_BYTES:
                 length = self._length(head, offset)
-                whole = _LENGTH_BYTES + length + _AFTER_BYTES
+                whole = BEFORE_RECORD_BYTES + length + AFTER_RECORD_BYTES
                 if inside + whole <= len(buffer):
-                    body = inside + _LENGTH_BYTES
+                    body = inside + BEFORE_RECORD_BYTES
                     offset += whole
                     self._remember(at + 1, offset)
                     if at >= sequence:
@@ -185,7 +187,7 @@ class LogRecords:
         if path.suffix == ARCHIVE_SUFFIX:
             return first_sequence_of(path)
         with path.open("rb") as file:
-            return read_header(path, file)[0]
+            return read_header(path, file)
 
     def _path(self, number: int) -> Path:
         """The file of a segment, the archived form where there are both; FileNotFoundError."""

@@ -10,20 +10,19 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from juki.audit.head import SignedHead, read_head
+from juki.audit.checkpoint import read_checkpoint
 from juki.audit.port import AuditPosition
 from juki.audit.segment import (
-    GENESIS,
     HEADER_BYTES,
     Tampered,
     TornTail,
-    last_chain_hash,
     pack_header,
     read_frames,
     read_header,
     segment_path,
     segments,
 )
+from juki.audit.tiles import PUBLIC_DIRECTORY
 from juki.durable import sync_directory
 
 
@@ -38,29 +37,30 @@ class LogEnd:
 def recover(directory: Path) -> LogEnd:
     """The end of the log in `directory`, whole and durable; an empty directory begins a log.
 
-    Reads the last segment in full and of the others what links them (`juki audit verify` reads
-    everything). Raises Tampered, and OSError.
+    Reads the headers of all segments and the whole of the last one. That no record the checkpoint
+    speaks of is missing is held here; that they are the same ones, where the tree is taken up
+    (`juki.audit.publishing`). Raises Tampered, and OSError.
     """
     paths = segments(directory)
-    head = read_head(directory)
+    signed = read_checkpoint(directory / PUBLIC_DIRECTORY)
+    covered = 0 if signed is None else signed.checkpoint.size
     if paths and paths[-1].stat().st_size < HEADER_BYTES:
         # Begun by a rotation that did not end; a segment gets records only after its header.
         paths.pop().unlink()
     if not paths:
-        genesis = AuditPosition(0, GENESIS)
-        first = segment_path(directory, 0)
-        if head is not None and head.position != genesis:
-            raise Tampered(first, 0, "the records the signed head speaks of are missing")
-        create_segment(directory, 0, genesis)
-        return LogEnd(0, genesis)
+        if covered:
+            first = segment_path(directory, 0)
+            raise Tampered(first, 0, "the records the checkpoint speaks of are missing")
+        create_segment(directory, 0, AuditPosition(0))
+        return LogEnd(0, AuditPosition(0))
 
-    before = GENESIS
-    for path in paths[:-1]:
-        _, linked = _read_header(path)
-        if linked != before:
+    before = 0
+    for path in paths:
+        first_sequence = _read_header(path)
+        if first_sequence <= before if before else first_sequence != 1:
             raise Tampered(path, 0, "the segment does not continue the one before")
-        before = last_chain_hash(path)
-    return LogEnd(len(paths) - 1, _recover_last(paths[-1], before, head))
+        before = first_sequence
+    return LogEnd(len(paths) - 1, _recover_last(paths[-1], before, covered))
 
 
 def create_segment(directory: Path, number: int, position: AuditPosition) -> None:
@@ -69,45 +69,31 @@ def create_segment(directory: Path, number: int, position: AuditPosition) -> Non
     Raises OSError; FileExistsError where there is one already.
     """
     with segment_path(directory, number).open("xb") as file:
-        file.write(pack_header(position.sequence + 1, position.chain_hash))
+        file.write(pack_header(position.sequence + 1))
         file.flush()
         os.fsync(file.fileno())
     sync_directory(directory)
 
 
-def _recover_last(path: Path, before: bytes, head: SignedHead | None) -> AuditPosition:
-    first_sequence, chain_hash = _read_header(path)
-    if chain_hash != before:
-        raise Tampered(path, 0, "the segment does not continue the one before")
-    position = AuditPosition(first_sequence - 1, chain_hash)
+def _recover_last(path: Path, first_sequence: int, covered: int) -> AuditPosition:
+    sequence = first_sequence - 1
     end = HEADER_BYTES
     with path.open("r+b") as file:
         file.seek(HEADER_BYTES)
-        _check_against_head(path, end, position, head)
         try:
-            for frame in read_frames(path, file, chain_hash):
-                position = AuditPosition(position.sequence + 1, frame.chain_hash)
+            for frame in read_frames(path, file):
+                sequence += 1
                 end = frame.end
-                _check_against_head(path, frame.offset, position, head)
         except TornTail as torn:
             end = torn.offset
-        if head is not None and head.position.sequence > position.sequence:
-            raise Tampered(path, end, "the records the signed head speaks of are missing")
+        if covered > sequence:
+            raise Tampered(path, end, "records the checkpoint speaks of are missing")
         file.truncate(end)
         os.fsync(file.fileno())
-    return position
+    return AuditPosition(sequence)
 
 
-def _check_against_head(
-    path: Path, offset: int, position: AuditPosition, head: SignedHead | None
-) -> None:
-    if head is None or head.position.sequence != position.sequence:
-        return
-    if head.position != position:
-        raise Tampered(path, offset, "the record is not the one the signed head speaks of")
-
-
-def _read_header(path: Path) -> tuple[int, bytes]:
+def _read_header(path: Path) -> int:
     try:
         with path.open("rb") as file:
             return read_header(path, file)

@@ -1,20 +1,33 @@
-"""Verifies a whole audit log from its first byte, reading it once as a stream."""
+"""Verifies a whole audit log from its first record, or from a checkpoint that is trusted.
+
+Every record is read once as a stream, its leaf is computed, and the tree over the leaves is held
+against all that is published: bundles, tiles of every level, checkpoint and its signatures.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.message import DecodeError
 
-from juki.audit.head import HEAD_FILE, HeadVerifier, SignedHead, read_head
-from juki.audit.port import AuditPosition
+from juki.audit.checkpoint import (
+    CHECKPOINT_FILE,
+    Checkpoint,
+    NoteKey,
+    SignedCheckpoint,
+    read_checkpoint,
+    signed_by,
+)
+from juki.audit.encoding import RecordParts, split
+from juki.audit.leaves import leaf_data
+from juki.audit.published import PublishedTree
 from juki.audit.segment import (
-    GENESIS,
-    Frame,
+    HEADER_BYTES,
     Tampered,
     TornTail,
     read_frames,
@@ -22,17 +35,19 @@ from juki.audit.segment import (
     segment_path,
     segments,
 )
+from juki.audit.tiles import PUBLIC_DIRECTORY, TILE_DIRECTORY
+from juki.domain.errors import InvalidValue
 from juki.v1 import audit_pb2
 
 _PROGRESS_BYTES: Final = 1 << 20
 
 
-class HeadStatus(StrEnum):
-    """What is known of the signed head."""
+class CheckpointStatus(StrEnum):
+    """What is known of the checkpoint."""
 
     ABSENT = "absent"
     UNVERIFIED = "unverified"
-    """It agrees with the chain; no key was given to verify its signature."""
+    """It agrees with the records; no key was given to verify its signature."""
 
     VERIFIED = "verified"
 
@@ -42,13 +57,17 @@ class Problem:
     """The first thing found wrong, after which nothing can be trusted."""
 
     file: str
+    """Below the log's directory."""
+
     offset: int
     what: str
+    entry: int | None = None
+    """Sequence of the record, where it is about one."""
 
 
 @dataclass(slots=True)
 class VerificationReport:
-    """What a log holds, counted up to the end or to the first problem."""
+    """What was verified, counted up to the end or to the first problem."""
 
     segments: int = 0
     records: int = 0
@@ -59,8 +78,17 @@ class VerificationReport:
     """Records of refused calls."""
 
     bytes_read: int = 0
-    head: HeadStatus = HeadStatus.ABSENT
-    head_time_unix_nanos: int = 0
+    since: int = 0
+    """Records taken from the trusted checkpoint, not read again."""
+
+    checkpoint: CheckpointStatus = CheckpointStatus.ABSENT
+    origin: str = ""
+    size: int = 0
+    """Records the checkpoint covers."""
+
+    signers: list[str] = field(default_factory=list)
+    """Names of the keys whose signatures of the checkpoint were verified."""
+
     torn_tail: Problem | None = None
     """A frame unfinished at the very end: being written now, or left by a crash. It was never
     acknowledged, and is no problem; the next start cuts it away."""
@@ -71,63 +99,95 @@ class VerificationReport:
 def verify(
     directory: Path,
     *,
-    verify_signature: HeadVerifier | None = None,
+    keys: Sequence[ec.EllipticCurvePublicKey] = (),
+    witnesses: Sequence[NoteKey] = (),
+    since: SignedCheckpoint | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> VerificationReport:
     """Verify the log in `directory`, which may be in use.
 
-    With `verify_signature` a signed head must be there and its signature good; without, what a cut
-    off tail took away can go unnoticed. `progress` is told bytes as they are read. Raises OSError.
+    With `keys` a checkpoint must be there, signed by one of them; with `witnesses` each of them
+    must have signed it too. Without, what a cut off tail took away can go unnoticed. `since` is a
+    checkpoint whose records are trusted: only what came after is read, and that the log still
+    begins with them is proven from the tiles. `progress` is told bytes as they are read. Raises
+    OSError.
     """
     report = VerificationReport()
     try:
         # Read before the records: a log in use only grows beyond it.
-        head = read_head(directory)
-        if head is not None:
-            _verify_signature(directory, head, verify_signature, report)
-        elif verify_signature is not None:
-            raise Tampered(directory / HEAD_FILE, 0, "there is no signed head")
-        _ChainReader(head, report, progress).read(directory)
+        signed = read_checkpoint(directory / PUBLIC_DIRECTORY)
+        _verify_signatures(directory, signed, keys, witnesses, report)
+        checkpoint = None if signed is None else signed.checkpoint
+        _Reader(directory, checkpoint, since, report, progress).read()
     except Tampered as found:
-        report.problem = Problem(found.path.name, found.offset, found.what)
+        report.problem = _problem(directory, found)
     return report
 
 
-def _verify_signature(
+def _problem(directory: Path, found: Tampered) -> Problem:
+    entry = found.metadata.get("entry")
+    file = found.path
+    name = file.relative_to(directory) if file.is_relative_to(directory) else file
+    return Problem(str(name), found.offset, found.what, None if entry is None else int(entry))
+
+
+def _verify_signatures(
     directory: Path,
-    head: SignedHead,
-    verify_signature: HeadVerifier | None,
+    signed: SignedCheckpoint | None,
+    keys: Sequence[ec.EllipticCurvePublicKey],
+    witnesses: Sequence[NoteKey],
     report: VerificationReport,
 ) -> None:
-    report.head = HeadStatus.UNVERIFIED
-    report.head_time_unix_nanos = head.time_unix_nanos
-    if verify_signature is not None:
-        if not verify_signature(head.digest, head.signature, head.key_id):
-            raise Tampered(directory / HEAD_FILE, 0, "the signature of the head does not match")
-        report.head = HeadStatus.VERIFIED
+    path = directory / PUBLIC_DIRECTORY / CHECKPOINT_FILE
+    if signed is None:
+        if keys or witnesses or (directory / PUBLIC_DIRECTORY / TILE_DIRECTORY).exists():
+            raise Tampered(path, 0, "there is no checkpoint")
+        return
+    report.checkpoint = CheckpointStatus.UNVERIFIED
+    report.origin = signed.checkpoint.origin
+    report.size = signed.checkpoint.size
+    own = [NoteKey(report.origin, key) for key in keys]
+    try:
+        found = signed_by(signed, [*own, *witnesses])
+    except InvalidValue as error:
+        raise Tampered(path, 0, str(error)) from None
+    if keys:
+        if not any(key in found for key in own):
+            raise Tampered(path, 0, "the checkpoint is not signed by a key of the log")
+        report.checkpoint = CheckpointStatus.VERIFIED
+    for witness in witnesses:
+        if witness not in found:
+            raise Tampered(path, 0, f"the checkpoint is not signed by {witness.name}")
+    report.signers = [key.name for key in found]
 
 
-class _ChainReader:
-    """Follows the chain through the segments and counts what it holds."""
+class _Reader:
+    """Goes through the segments, counts what they hold, and lets the tree be compared."""
 
     def __init__(
         self,
-        head: SignedHead | None,
+        directory: Path,
+        checkpoint: Checkpoint | None,
+        since: SignedCheckpoint | None,
         report: VerificationReport,
         progress: Callable[[int], None],
     ) -> None:
-        self._head = head
+        self._directory = directory
+        self._checkpoint = checkpoint
+        self._since = None if since is None else since.checkpoint
         self._report = report
         self._progress = progress
-        self._position = AuditPosition(0, GENESIS)
+        self._tree = PublishedTree(directory, checkpoint)
+        self._sequence = 0
         self._end = 0
         self._untold = 0
 
-    def read(self, directory: Path) -> None:
-        paths = segments(directory)
+    def read(self) -> None:
+        paths = segments(self._directory)
         if not paths:
-            raise Tampered(segment_path(directory, 0), 0, "there is no segment")
-        for path in paths:
+            raise Tampered(segment_path(self._directory, 0), 0, "there is no segment")
+        number = self._begin(paths)
+        for path in paths[number:]:
             self._report.segments += 1
             self._end = 0
             try:
@@ -137,24 +197,66 @@ class _ChainReader:
                     raise Tampered(path, torn.offset, "the segment is cut off") from None
                 what = "an unfinished frame, never acknowledged"
                 self._report.torn_tail = Problem(path.name, torn.offset, what)
-        if self._head is not None and self._head.position.sequence > self._position.sequence:
-            what = "records that the signed head speaks of are cut off"
+        if self._report.size > self._sequence:
+            what = "records that the checkpoint speaks of are cut off"
             raise Tampered(paths[-1], self._end, what)
+        self._tree.finish()
+        self._progress(self._untold)
+
+    def _begin(self, paths: list[Path]) -> int:
+        """Where reading begins: with the trusted checkpoint, or with the first segment."""
+        if self._since is None:
+            return 0
+        if self._checkpoint is None or self._since.size > self._checkpoint.size:
+            path = self._directory / PUBLIC_DIRECTORY / CHECKPOINT_FILE
+            raise Tampered(path, 0, "the log is shorter than the trusted checkpoint")
+        self._tree.restore(self._since)
+        self._report.since = self._since.size
+        wanted = self._tree.size + 1
+        for number in reversed(range(len(paths))):
+            with paths[number].open("rb") as file:
+                try:
+                    first = read_header(paths[number], file)
+                except TornTail:
+                    continue
+            if first <= wanted:
+                self._sequence = first - 1
+                return number
+        raise Tampered(paths[0], 0, "the first segment is missing")
 
     def _read_segment(self, path: Path) -> None:
         with path.open("rb") as file:
-            first_sequence, chain_hash = read_header(path, file)
-            if (first_sequence, chain_hash) != (
-                self._position.sequence + 1,
-                self._position.chain_hash,
-            ):
+            first_sequence = read_header(path, file)
+            if first_sequence != self._sequence + 1:
                 raise Tampered(path, 0, "the segment does not continue the one before")
-            self._advance(file.tell())
-            for frame in read_frames(path, file, chain_hash):
-                self._position = AuditPosition(self._position.sequence + 1, frame.chain_hash)
-                self._compare_with_head(path, frame.offset)
-                self._count(path, frame)
-                self._advance(frame.end)
+            self._advance(HEADER_BYTES)
+            try:
+                for frame in read_frames(path, file):
+                    self._take(path, frame.offset, frame.record)
+                    self._advance(frame.end)
+            except Tampered as found:
+                found.metadata.setdefault("entry", str(self._sequence + 1))
+                raise
+
+    def _take(self, path: Path, offset: int, record: bytes) -> None:
+        if self._sequence >= self._tree.size:
+            try:
+                parts = split(record)
+            except (ValueError, DecodeError):
+                raise Tampered(path, offset, "the record cannot be decoded") from None
+            self._tree.append(leaf_data(parts), path, offset)
+            if self._since is not None and self._tree.size <= self._since.size:
+                self._tree.compare_root(self._since)
+            else:
+                self._count(parts)
+        self._sequence += 1
+
+    def _count(self, parts: RecordParts) -> None:
+        self._report.records += 1
+        self._report.entries += len(parts.outcomes)
+        if not parts.outcomes:
+            facts = audit_pb2.AuditRecord.FromString(parts.facts)
+            self._report.refused += bool(facts.refusal_reason)
 
     def _advance(self, end: int) -> None:
         self._report.bytes_read += end - self._end
@@ -163,18 +265,3 @@ class _ChainReader:
         if self._untold >= _PROGRESS_BYTES:  # a bar drawn per record would cost more than reading
             self._progress(self._untold)
             self._untold = 0
-
-    def _compare_with_head(self, path: Path, offset: int) -> None:
-        if self._head is None or self._head.position.sequence != self._position.sequence:
-            return
-        if self._head.position != self._position:
-            raise Tampered(path, offset, "the record is not the one the signed head speaks of")
-
-    def _count(self, path: Path, frame: Frame) -> None:
-        try:
-            record = audit_pb2.AuditRecord.FromString(frame.record)
-        except DecodeError:
-            raise Tampered(path, frame.offset, "the record cannot be decoded") from None
-        self._report.records += 1
-        self._report.entries += len(record.outcomes)
-        self._report.refused += bool(record.refusal_reason)

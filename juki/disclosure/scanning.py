@@ -62,8 +62,8 @@ class ScanningHistory:
         for path in segments(self._directory):
             with path.open("rb") as file:
                 try:
-                    first, chain_hash = read_header(path, file)
-                    frames = read_frames(path, file, chain_hash)
+                    first = read_header(path, file)
+                    frames = read_frames(path, file)
                     for sequence, frame in enumerate(frames, first):
                         yield sequence, decode(frame.record)
                 except TornTail:

@@ -13,7 +13,7 @@ import grpc
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
-from juki.audit.head import HeadKey, HeadSigning
+from juki.audit.checkpoint import CheckpointKey, CheckpointSigning, audit_origin
 from juki.audit.log import FileAuditLog
 from juki.audit.persons.running import start_person_index
 from juki.audit.port import AuditLog
@@ -68,8 +68,8 @@ class Answerer:
     place: str
     """Nothing for the nation, two digits for a prefecture."""
 
-
-NATION: Final = Answerer(Tier.NATIONAL, "")
+    host: str
+    """Of its identity, for example `pref22.juki.example`: its log is named after it."""
 
 
 def add_lookup_service(
@@ -80,7 +80,8 @@ def add_lookup_service(
     audit: AuditLog,
     pseudonymiser: Callable[[], Pseudonymiser],
     registry: CollectorRegistry,
-    answerer: Answerer = NATION,
+    tier: Tier = Tier.NATIONAL,
+    place: str = "",
     clock: Callable[[], int] = time.time_ns,
 ) -> None:
     """Adds `juki.v1.LookupService` to a server whose settings name `RAW_METHODS` as raw."""
@@ -92,8 +93,8 @@ def add_lookup_service(
             pseudonymiser=pseudonymiser,
             clock=clock,
             metrics=LookupMetrics(registry),
-            tier=answerer.tier,
-            place=answerer.place,
+            tier=tier,
+            place=place,
         ),
         server,
     )
@@ -125,7 +126,9 @@ class Answering:
         stack.callback(self.index.close)
         self.index.rebuild(all_states(engine, sealing.sealer))
         self.pseudonym_keys = PseudonymKeys(sealing.keys)
-        self.audit = FileAuditLog(config.audit_directory, head_signing=_head_signing(custody))
+        self.audit = FileAuditLog(
+            config.audit_directory, signing=_checkpoint_signing(custody, answerer.host)
+        )
         stack.callback(self.audit.close)
         self.history = start_person_index(
             stack,
@@ -145,7 +148,8 @@ class Answering:
         """Adds `juki.v1.LookupService` to a server whose settings name `RAW_METHODS` as raw."""
         add_lookup_service(
             server.grpc_server,
-            answerer=self._answerer,
+            tier=self._answerer.tier,
+            place=self._answerer.place,
             index=self.index,
             policy=self.policy,
             audit=self.audit,
@@ -160,12 +164,12 @@ class Answering:
         return Worker("pseudonym-keys", keys.work, wake=keys.wake)
 
 
-def _head_signing(custody: Custody) -> HeadSigning:
-    """The audit log's head is signed in the token, under the key of the server's receipts."""
+def _checkpoint_signing(custody: Custody, host: str) -> CheckpointSigning:
+    """Checkpoints are signed in the token, under the key of the server's receipts."""
     signer = DocumentSigner(custody)
 
-    def key() -> HeadKey:
+    def key() -> CheckpointKey:
         using = signer.key
-        return HeadKey(using.key_id.hex(), lambda digest: custody.sign(using.name, [digest])[0])
+        return CheckpointKey(using.key_id, lambda digest: custody.sign(using.name, [digest])[0])
 
-    return HeadSigning(key, time.time_ns)
+    return CheckpointSigning(audit_origin(host), key)

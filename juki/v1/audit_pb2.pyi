@@ -72,6 +72,7 @@ class AuditRecord(_message.Message):
     OUTCOMES_FIELD_NUMBER: _builtins.int
     PSEUDONYM_KEY_FIELD_NUMBER: _builtins.int
     AFFAIR_ID_FIELD_NUMBER: _builtins.int
+    SALT_SEED_FIELD_NUMBER: _builtins.int
     VIA_FIELD_NUMBER: _builtins.int
     PASSED_ON_TO_FIELD_NUMBER: _builtins.int
     time_unix_nanos: _builtins.int
@@ -108,6 +109,10 @@ class AuditRecord(_message.Message):
     """Registered id of the affair (of an ordinance, ministerial order or consent) where it is no row
     of the Appended Tables; empty where the provision alone says all.
     """
+    salt_seed: _builtins.bytes
+    """Random, 16 bytes, never shown: the salts of the record's leaves in the log's Merkle tree are
+    derived from it. The last field of the encoded record.
+    """
     via: _builtins.str
     """Identity of the governor's server by way of which the body asked; empty for a direct call."""
     passed_on_to: _builtins.str
@@ -141,12 +146,13 @@ class AuditRecord(_message.Message):
         outcomes: _builtins.bytes = ...,
         pseudonym_key: _builtins.int = ...,
         affair_id: _builtins.str = ...,
+        salt_seed: _builtins.bytes = ...,
         via: _builtins.str = ...,
         passed_on_to: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affair_id", b"affair_id", "affair_item", b"affair_item", "affair_table", b"affair_table", "article", b"article", "body_identity", b"body_identity", "granted_fields", b"granted_fields", "office", b"office", "operator", b"operator", "outcomes", b"outcomes", "passed_on_to", b"passed_on_to", "pseudonym_key", b"pseudonym_key", "pseudonyms", b"pseudonyms", "refusal_reason", b"refusal_reason", "request_id", b"request_id", "requested_fields", b"requested_fields", "search_key", b"search_key", "time_unix_nanos", b"time_unix_nanos", "via", b"via"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affair_id", b"affair_id", "affair_item", b"affair_item", "affair_table", b"affair_table", "article", b"article", "body_identity", b"body_identity", "granted_fields", b"granted_fields", "office", b"office", "operator", b"operator", "outcomes", b"outcomes", "passed_on_to", b"passed_on_to", "pseudonym_key", b"pseudonym_key", "pseudonyms", b"pseudonyms", "refusal_reason", b"refusal_reason", "request_id", b"request_id", "requested_fields", b"requested_fields", "salt_seed", b"salt_seed", "search_key", b"search_key", "time_unix_nanos", b"time_unix_nanos", "via", b"via"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from juki.audit.log import FileAuditLog
 from juki.audit.port import AuditRecord
 from juki.domain.errors import JukiError
-from tests.audit_faults.logs import SEGMENT_BYTES, numbered_record, signing_with
+from tests.audit_faults.logs import SEGMENT_BYTES, numbered_record
+from tests.audit_keys import signing_with
 
 
 def main(directory: str, key_file: str, first: str, count: str, descriptor: str) -> None:
@@ -33,7 +34,7 @@ def main(directory: str, key_file: str, first: str, count: str, descriptor: str)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         try:
             log = FileAuditLog(
-                Path(directory), head_signing=signing_with(key), segment_bytes=SEGMENT_BYTES
+                Path(directory), signing=signing_with(key), segment_bytes=SEGMENT_BYTES
             )
         except JukiError as refused:
             tell("unopened", refused.reason.value)

@@ -6,12 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
-
 from juki.audit.encoding import decode
-from juki.audit.head import HeadKey, HeadSigning
 from juki.audit.port import AuditRecord
 from juki.audit.segment import read_frames, read_header, segments
 from juki.domain.legal_basis import AffairReference, Field, SearchKey
@@ -45,21 +40,11 @@ def numbered_record(number: int) -> AuditRecord:
     )
 
 
-def signing_with(key: ec.EllipticCurvePrivateKey) -> HeadSigning:
-    """Heads signed with a key in memory, when the log is opened and closed."""
-
-    def sign(digest: bytes) -> bytes:
-        r, s = decode_dss_signature(key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256()))))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
-
-    return HeadSigning(lambda: HeadKey("key-1", sign), lambda: _TIME, interval_seconds=3600.0)
-
-
 def records_in(directory: Path) -> list[AuditRecord]:
     """Every record of a log at rest, in order; raises TornTail where one is unfinished."""
     found: list[AuditRecord] = []
     for path in segments(directory):
         with path.open("rb") as file:
-            _, chain_hash = read_header(path, file)
-            found += [decode(frame.record) for frame in read_frames(path, file, chain_hash)]
+            read_header(path, file)
+            found += [decode(frame.record) for frame in read_frames(path, file)]
     return found

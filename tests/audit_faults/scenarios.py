@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from juki.audit.log import FileAuditLog
 from juki.audit.segment import HEADER_BYTES, segments
 from juki.audit.verify import verify
-from juki.custody.verify import verify_signature
 from juki.domain.errors import Reason
 from tests.audit_faults.injection import Told
-from tests.audit_faults.logs import SEGMENT_BYTES, numbered_record, records_in, signing_with
+from tests.audit_faults.logs import SEGMENT_BYTES, numbered_record, records_in
+from tests.audit_keys import signing_with
 
 APPENDED: Final = 9
 """Records that a run appends."""
@@ -38,9 +38,7 @@ def _nothing(directory: Path, key: ec.EllipticCurvePrivateKey) -> None:
 
 
 def _closed(directory: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    with FileAuditLog(
-        directory, head_signing=signing_with(key), segment_bytes=SEGMENT_BYTES
-    ) as log:
+    with FileAuditLog(directory, signing=signing_with(key), segment_bytes=SEGMENT_BYTES) as log:
         for number in range(1, 6):
             log.append(numbered_record(number))
 
@@ -59,11 +57,11 @@ def _torn(directory: Path, key: ec.EllipticCurvePrivateKey) -> None:
 
 
 def _half_begun(directory: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    """Power failed while a segment was begun, and while a head was written."""
+    """Power failed while a segment was begun, and while a checkpoint was written."""
     _closed(directory, key)
     number = len(segments(directory))
     (directory / f"{number:08d}.seg").write_bytes(bytes(HEADER_BYTES // 2))
-    (directory / "head.new").write_bytes(b'{"seq')
+    (directory / "public" / ".checkpoint.new").write_bytes(b"national.juki.ex")
 
 
 SCENARIOS: Final = (
@@ -83,16 +81,11 @@ def check_promises(
     """
     answered, refused = _answers(told)
     _check_refusals(told, answered, refused)
-    with FileAuditLog(directory, head_signing=signing_with(key)) as log:
+    with FileAuditLog(directory, signing=signing_with(key)) as log:
         kept = log.position.sequence
         again = log.append(numbered_record(1000))
         assert again.sequence == kept + 1, "the log goes on where it ended"
-    report = verify(
-        directory,
-        verify_signature=lambda digest, signature, _: verify_signature(
-            key.public_key(), digest, signature
-        ),
-    )
+    report = verify(directory, keys=[key.public_key()])
     assert report.problem is None, report.problem
     assert report.torn_tail is None
     numbers = [int(record.request_id) for record in records_in(directory)]

@@ -84,9 +84,9 @@ def records_of(directory: Path) -> Iterator[AuditRecord]:
     """Every whole record of a log, in order."""
     for path in segments(directory):
         with path.open("rb") as file:
-            _, chain_hash = read_header(path, file)
+            read_header(path, file)
             try:
-                for frame in read_frames(path, file, chain_hash):
+                for frame in read_frames(path, file):
                     yield decode(frame.record)
             except TornTail:
                 return

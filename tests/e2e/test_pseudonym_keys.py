@@ -34,8 +34,8 @@ def records(network: LocalNetwork) -> list[AuditRecord]:
     found = []
     for path in segments(network.plan.host_directory("national") / "audit"):
         with path.open("rb") as file:
-            _, chain_hash = read_header(path, file)
-            found += [decode(one.record) for one in read_frames(path, file, chain_hash)]
+            read_header(path, file)
+            found += [decode(one.record) for one in read_frames(path, file)]
     return found
 
 

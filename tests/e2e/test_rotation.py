@@ -26,7 +26,7 @@ from hsm.host_files import host_files
 from hsm.key_classes import KeyClass, key_classes
 from hsm.rotation import in_order
 from hsm.unattended_rotation import retire, rotate
-from juki.audit.head import read_head
+from juki.audit.checkpoint import read_checkpoint
 from juki.custody.port import (
     EXCHANGE,
     INDIVIDUAL_NUMBER,
@@ -193,7 +193,7 @@ def chain_in_use(network: LocalNetwork, host: str, key_class: str) -> list[x509.
 
 
 def _signing(network: LocalNetwork, load: Load) -> bool:
-    """Receipts of both tiers and the audit log's head bear the new keys."""
+    """Receipts of both tiers and the audit log's checkpoint bear the new keys."""
     load.go_on(1)
     for host in ("national", "pref22"):
         engine = create_engine(network.plan.database(host))
@@ -206,8 +206,10 @@ def _signing(network: LocalNetwork, load: Load) -> bool:
         second = chain_file(certificates(network, host), "signing.2")
         if not second.exists() or signed.key_id != key_id(read_chain(second)[0]):
             return False
-    head = read_head(network.plan.host_directory("national") / "audit")
-    return head is not None and head.key_id == signed_by("national", network)
+    checkpoint = read_checkpoint(network.plan.host_directory("national") / "audit" / "public")
+    return checkpoint is not None and [one.key_id for one in checkpoint.signatures] == [
+        bytes.fromhex(signed_by("national", network))[:4]
+    ]
 
 
 def key_id(certificate: x509.Certificate) -> bytes:

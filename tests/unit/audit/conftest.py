@@ -1,20 +1,21 @@
-"""Records as a lookup server writes them, and a signer for heads."""
+"""Records as a lookup server writes them, and a signer for checkpoints."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from juki.audit.head import HeadKey, HeadSigning
+from juki.audit.checkpoint import CheckpointSigning
 from juki.audit.port import AuditRecord
 from juki.domain.legal_basis import AffairReference, Field, SearchKey
 from juki.domain.outcome import Outcome
+from tests.audit_keys import signing_with
 
 MakeRecord = Callable[..., AuditRecord]
 
@@ -44,16 +45,22 @@ def record() -> MakeRecord:
 
 
 @pytest.fixture(scope="session")
-def head_key() -> ec.EllipticCurvePrivateKey:
+def log_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
 @pytest.fixture(scope="session")
-def head_signing(head_key: ec.EllipticCurvePrivateKey) -> HeadSigning:
-    def sign(digest: bytes) -> bytes:
-        r, s = decode_dss_signature(head_key.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256()))))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+def signing(log_key: ec.EllipticCurvePrivateKey) -> CheckpointSigning:
+    """Signs when the log is opened and when it is closed."""
+    return signing_with(log_key)
 
-    return HeadSigning(
-        lambda: HeadKey("key-1", sign), lambda: 1_793_000_000_000_000_000, interval_seconds=3600.0
+
+@pytest.fixture(scope="session")
+def public_key(
+    tmp_path_factory: pytest.TempPathFactory, log_key: ec.EllipticCurvePrivateKey
+) -> Path:
+    path = tmp_path_factory.mktemp("key") / "log.pem"
+    path.write_bytes(
+        log_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
+    return path

@@ -8,8 +8,9 @@ import sys
 import textwrap
 from pathlib import Path
 
+from juki.audit.encoding import decode
 from juki.audit.log import FileAuditLog
-from juki.audit.segment import GENESIS, read_frames, read_header, segments
+from juki.audit.segment import read_frames, read_header, segments
 from juki.audit.verify import verify
 
 PRELUDE = """
@@ -32,7 +33,7 @@ def append(thread):
     while True:
         position = log.append(record(f"{thread}/{n}"))
         with output:
-            sys.stdout.write(f"{position.sequence} {position.chain_hash.hex()}\\n")
+            sys.stdout.write(f"{position.sequence} {thread}/{n}\\n")
             sys.stdout.flush()
         n += 1
 
@@ -64,16 +65,14 @@ def start(program: str, directory: Path) -> subprocess.Popen[str]:
     )
 
 
-def chain(directory: Path) -> dict[int, str]:
-    hashes: dict[int, str] = {}
-    chain_hash = GENESIS
+def requests(directory: Path) -> dict[int, str]:
+    found: dict[int, str] = {}
     for path in segments(directory):
         with path.open("rb") as file:
-            read_header(path, file)
-            for frame in read_frames(path, file, chain_hash):
-                chain_hash = frame.chain_hash
-                hashes[len(hashes) + 1] = chain_hash.hex()
-    return hashes
+            assert read_header(path, file) == len(found) + 1
+            for frame in read_frames(path, file):
+                found[len(found) + 1] = decode(frame.record).request_id
+    return found
 
 
 def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
@@ -87,12 +86,12 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
     report = verify(tmp_path)
     assert report.problem is None
     assert report.segments > 1
-    found = chain(tmp_path)
+    found = requests(tmp_path)
     for line in acknowledged:
         if not line.endswith("\n"):
             continue  # the kill cut the line itself
-        sequence, chain_hash = line.split()
-        assert found[int(sequence)] == chain_hash
+        sequence, request = line.split()
+        assert found[int(sequence)] == request
     assert len(found) >= 300
 
 

@@ -1,4 +1,4 @@
-"""An acknowledged record is in the file and in the chain, whoever else was appending."""
+"""An acknowledged record is in the file and in its order, whoever else was appending."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from juki.audit.checkpoint import CheckpointKey, CheckpointSigning, read_checkpoint
 from juki.audit.encoding import decode, encode
-from juki.audit.head import HeadKey, HeadSigning, read_head
 from juki.audit.log import FileAuditLog
 from juki.audit.port import AuditLog, AuditPosition, AuditRecord, AuditUnavailable
-from juki.audit.segment import GENESIS, MAX_RECORD_BYTES, read_frames, read_header, segments
+from juki.audit.segment import MAX_RECORD_BYTES, read_frames, read_header, segments
 from juki.audit.verify import verify
 from juki.domain.errors import InvalidValue, JukiError, Reason
 from juki.domain.legal_basis import SearchKey
@@ -31,13 +31,13 @@ def fail_with_eio(_descriptor: int) -> None:
 
 def read_back(directory: Path) -> dict[AuditPosition, AuditRecord]:
     found = {}
-    sequence, chain_hash = 0, GENESIS
+    sequence = 0
     for path in segments(directory):
         with path.open("rb") as file:
-            assert read_header(path, file) == (sequence + 1, chain_hash)
-            for frame in read_frames(path, file, chain_hash):
-                sequence, chain_hash = sequence + 1, frame.chain_hash
-                found[AuditPosition(sequence, chain_hash)] = decode(frame.record)
+            assert read_header(path, file) == sequence + 1
+            for frame in read_frames(path, file):
+                sequence += 1
+                found[AuditPosition(sequence)] = decode(frame.record)
     return found
 
 
@@ -236,7 +236,7 @@ def test_pseudonyms_do_not_show_in_the_repr_of_a_record(record: MakeRecord) -> N
 def test_encoding_keeps_every_search_key(record: MakeRecord) -> None:
     for key in SearchKey:
         entry = record(search_key=key)
-        assert decode(encode(entry)) == entry
+        assert decode(encode(entry, bytes(16))) == entry
 
 
 def test_outcomes_are_those_of_the_contract() -> None:
@@ -245,24 +245,25 @@ def test_outcomes_are_those_of_the_contract() -> None:
     }
 
 
-def test_the_head_covers_what_was_appended_when_the_log_is_closed(
-    tmp_path: Path, record: MakeRecord, head_signing: HeadSigning
+def test_the_checkpoint_covers_what_was_appended_when_the_log_is_closed(
+    tmp_path: Path, record: MakeRecord, signing: CheckpointSigning
 ) -> None:
-    with FileAuditLog(tmp_path, head_signing=head_signing) as log:
-        first = read_head(tmp_path)
+    with FileAuditLog(tmp_path, signing=signing) as log:
+        first = read_checkpoint(tmp_path / "public")
         assert first is not None
-        assert first.position.sequence == 0
+        assert first.checkpoint.size == 0
         position = log.append(record())
-    head = read_head(tmp_path)
-    assert head is not None
-    assert head.position == position
+    last = read_checkpoint(tmp_path / "public")
+    assert last is not None
+    assert last.checkpoint.size == position.sequence == 1
 
 
-def test_the_head_is_written_while_the_log_is_in_use(
-    tmp_path: Path, record: MakeRecord, head_signing: HeadSigning
+def test_the_checkpoint_is_written_while_the_log_is_in_use(
+    tmp_path: Path, record: MakeRecord, signing: CheckpointSigning
 ) -> None:
     signed = threading.Event()
     calls = []
+    key = signing.key()
 
     def sign(digest: bytes) -> bytes:
         calls.append(digest)
@@ -270,27 +271,26 @@ def test_the_head_is_written_while_the_log_is_in_use(
             raise JukiError(Reason.CUSTODY_UNAVAILABLE, "custody is being restarted")
         if len(calls) == 3:
             signed.set()
-        return head_signing.key().sign(digest)
+        return key.sign(digest)
 
-    signing = HeadSigning(
-        lambda: HeadKey("key-1", sign), head_signing.clock, interval_seconds=0.005
+    often = CheckpointSigning(
+        signing.origin, lambda: CheckpointKey(key.key_id, sign), interval_seconds=0.005
     )
-    with FileAuditLog(tmp_path, head_signing=signing) as log:
+    with FileAuditLog(tmp_path, signing=often) as log:
         log.append(record())
         assert signed.wait(60), "the failed second attempt was not repeated"
     assert len(calls) == 3, "an unchanged log is not signed again"
-    assert not log.head_failed
+    assert not log.checkpoint_failed
     assert verify(tmp_path).problem is None
 
 
-def test_a_log_whose_head_cannot_be_signed_does_not_start(
-    tmp_path: Path, head_signing: HeadSigning
+def test_a_log_whose_checkpoint_cannot_be_signed_does_not_start(
+    tmp_path: Path, signing: CheckpointSigning
 ) -> None:
     def sign(_digest: bytes) -> bytes:
         raise JukiError(Reason.CUSTODY_UNAVAILABLE, "no custody")
 
+    refusing = CheckpointSigning(signing.origin, lambda: CheckpointKey(bytes(32), sign))
     with pytest.raises(JukiError, match="CUSTODY_UNAVAILABLE"):
-        FileAuditLog(
-            tmp_path, head_signing=HeadSigning(lambda: HeadKey("k", sign), head_signing.clock)
-        )
+        FileAuditLog(tmp_path, signing=refusing)
     FileAuditLog(tmp_path).close()

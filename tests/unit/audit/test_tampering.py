@@ -4,39 +4,77 @@ from __future__ import annotations
 
 import json
 import shutil
+import zlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from juki.audit.checkpoint import CheckpointSigning, SignedCheckpoint
 from juki.audit.cli import app
-from juki.audit.head import HEAD_FILE, HeadSigning
 from juki.audit.log import FileAuditLog
 from juki.audit.port import AuditRecord
 from juki.audit.segment import HEADER_BYTES, Tampered, read_frames, read_header, segments
-from juki.audit.verify import HeadStatus, verify
+from juki.audit.verify import CheckpointStatus, verify
 from juki.domain.errors import Reason
+from tests.audit_keys import signing_with
 
 MakeRecord = Callable[..., AuditRecord]
+
+RECORDS = 8
+SIZES = (0, 300, 310, 600, 700)
 
 
 @pytest.fixture(scope="session")
 def original(
-    tmp_path_factory: pytest.TempPathFactory, record: MakeRecord, head_signing: HeadSigning
+    tmp_path_factory: pytest.TempPathFactory, record: MakeRecord, signing: CheckpointSigning
 ) -> Path:
-    """A log of several segments under a signed head; tests alter copies of it."""
+    """A log of several segments under a signed checkpoint; tests alter copies of it."""
     directory = tmp_path_factory.mktemp("audit") / "log"
-    with FileAuditLog(directory, segment_bytes=450, head_signing=head_signing) as log:
-        for n in range(8):
+    with FileAuditLog(directory, segment_bytes=450, signing=signing) as log:
+        for n in range(RECORDS):
             log.append(record(f"request-{n}", n % 3))
     assert len(segments(directory)) >= 3
     assert segments(directory)[-1].stat().st_size > HEADER_BYTES
     return directory
+
+
+@pytest.fixture(scope="session")
+def long_original(
+    tmp_path_factory: pytest.TempPathFactory, record: MakeRecord, signing: CheckpointSigning
+) -> Path:
+    """A log with full and partial tiles of two levels, of several checkpoints."""
+    directory = tmp_path_factory.mktemp("audit") / "log"
+    for start, end in pairwise(SIZES):
+        with FileAuditLog(
+            directory, segment_bytes=30_000, signing=signing, sync=lambda _descriptor: None
+        ) as log:
+            for n in range(start, end):
+                log.append(record(f"request-{n}", n % 3))
+    assert {str(path.relative_to(directory / "public")) for path in published(directory)} == {
+        "checkpoint",
+        "tile/0/000",
+        "tile/0/001",
+        "tile/0/002.p/88",
+        "tile/0/002.p/188",
+        "tile/1/000.p/1",
+        "tile/1/000.p/2",
+        "tile/entries/000",
+        "tile/entries/001",
+        "tile/entries/002.p/88",
+        "tile/entries/002.p/188",
+    }
+    return directory
+
+
+def published(log: Path) -> list[Path]:
+    return sorted(path for path in (log / "public").rglob("*") if path.is_file())
 
 
 @pytest.fixture
@@ -44,30 +82,24 @@ def log(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "log"))
 
 
-@pytest.fixture(scope="session")
-def public_key(
-    tmp_path_factory: pytest.TempPathFactory, head_key: ec.EllipticCurvePrivateKey
-) -> Path:
-    path = tmp_path_factory.mktemp("key") / "head.pem"
-    path.write_bytes(
-        head_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    )
-    return path
+@pytest.fixture
+def long_log(long_original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(long_original, tmp_path / "log"))
 
 
 def frame_ends(path: Path) -> list[int]:
     with path.open("rb") as file:
-        _, chain_hash = read_header(path, file)
-        return [HEADER_BYTES, *(frame.end for frame in read_frames(path, file, chain_hash))]
+        read_header(path, file)
+        return [HEADER_BYTES, *(frame.end for frame in read_frames(path, file))]
 
 
-def cli(log: Path, *options: str | Path) -> tuple[int, dict[str, object]]:
+def cli(log: Path, *options: str | Path) -> tuple[int, dict[str, Any]]:
     result = CliRunner().invoke(app, ["verify", str(log), "--json", *map(str, options)])
     return result.exit_code, json.loads(result.stdout)
 
 
 @given(data=st.data())
-def test_any_flipped_bit_is_found_and_its_file_named(
+def test_any_flipped_bit_of_a_segment_is_found_and_its_file_named(
     original: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     log = Path(shutil.copytree(original, tmp_path_factory.mktemp("flip") / "log"))
@@ -82,6 +114,113 @@ def test_any_flipped_bit_is_found_and_its_file_named(
     assert problem.file == path.name
     frame_start = max([0, *(end for end in frame_ends(original / path.name) if end <= offset)])
     assert problem.offset == frame_start
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_any_flipped_bit_of_what_is_published_is_found_and_its_file_named(
+    long_original: Path,
+    log_key: ec.EllipticCurvePrivateKey,
+    tmp_path_factory: pytest.TempPathFactory,
+    data: st.DataObject,
+) -> None:
+    log = Path(shutil.copytree(long_original, tmp_path_factory.mktemp("flip") / "log"))
+    path = data.draw(st.sampled_from(published(log)))
+    content = bytearray(path.read_bytes())
+    offset = data.draw(st.integers(0, len(content) - 1))
+    content[offset] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+
+    problem = verify(log, keys=[log_key.public_key()]).problem
+    assert problem is not None
+    assert problem.file == str(path.relative_to(log))
+    if path.name != "checkpoint":
+        assert problem.offset == offset
+    if "entries" in path.parts or "tile/0/" in problem.file:
+        number = int((path.parent.name if path.parent.suffix == ".p" else path.name)[:3])
+        place = offset // 32 if "tile/0/" in problem.file else offset // 71
+        assert problem.entry == number * 256 + place + 1
+
+
+@settings(max_examples=30)
+@given(data=st.data())
+def test_a_record_altered_with_a_good_check_does_not_fit_what_is_published(
+    long_original: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    log = Path(shutil.copytree(long_original, tmp_path_factory.mktemp("forged") / "log"))
+    path = data.draw(st.sampled_from([one for one in segments(log) if len(frame_ends(one)) > 1]))
+    with path.open("rb") as file:
+        first = read_header(path, file)
+        frames = list(read_frames(path, file))
+    number = data.draw(st.integers(0, len(frames) - 1))
+    frame = frames[number]
+    # The last bytes are the seed's: they decode whatever they are.
+    record = bytearray(frame.record)
+    record[data.draw(st.integers(len(record) - 16, len(record) - 1))] ^= 1
+    content = bytearray(path.read_bytes())
+    content[frame.offset + 8 : frame.end] = record + zlib.crc32(record).to_bytes(4, "big")
+    path.write_bytes(content)
+
+    problem = verify(log).problem
+    assert problem is not None
+    assert (problem.file, problem.offset) == (path.name, frame.offset)
+    assert problem.entry == first + number
+
+
+def test_a_published_file_taken_away_is_missed(
+    long_log: Path, log_key: ec.EllipticCurvePrivateKey
+) -> None:
+    for path in published(long_log):
+        content = path.read_bytes()
+        path.unlink()
+        problem = verify(long_log, keys=[log_key.public_key()]).problem
+        if path.name in ("88", "1"):
+            assert problem is None, "partial tiles of older checkpoints may go"
+        else:
+            assert problem is not None
+            assert problem.file == str(path.relative_to(long_log))
+        path.write_bytes(content)
+
+
+def test_a_log_is_verified_from_a_trusted_checkpoint_on(
+    tmp_path: Path, record: MakeRecord, signing: CheckpointSigning, public_key: Path
+) -> None:
+    log = tmp_path / "log"
+    sizes = (0, 300, 512, 513, 700)
+    for before, size in pairwise(sizes):
+        with FileAuditLog(log, signing=signing, segment_bytes=20_000) as writing:
+            for n in range(before, size):
+                writing.append(record(f"request-{n}"))
+        (tmp_path / str(size)).write_bytes((log / "public" / "checkpoint").read_bytes())
+    whole = cli(log, "--public-key", public_key)[1]
+    for size in sizes[1:]:
+        trusted = tmp_path / str(size)
+        code, report = cli(log, "--public-key", public_key, "--from", trusted)
+        assert (code, report["since"], report["records"]) == (0, size, 700 - size)
+        assert report["bytes_read"] < whole["bytes_read"]
+
+    with FileAuditLog(tmp_path / "other", signing=signing) as other:
+        for n in range(300):
+            other.append(record(f"other-{n}"))
+    code, report = cli(log, "--from", tmp_path / "other" / "public" / "checkpoint")
+    assert code == 1
+    assert report["problem"]["file"] == "public/checkpoint"
+    assert cli(tmp_path / "other", "--from", tmp_path / "700")[0] == 1
+
+
+def test_a_trusted_checkpoint_that_is_none_ends_with_two(log: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").write_text("no note")
+    result = CliRunner().invoke(app, ["verify", str(log), "--from", str(tmp_path / "none")])
+    assert result.exit_code == 2
+
+
+def test_the_format_before_this_one_is_named_and_not_read(tmp_path: Path) -> None:
+    (tmp_path / "00000000.seg").write_bytes(b"JUKIAUD1" + (1).to_bytes(4, "big") + bytes(44))
+    problem = verify(tmp_path).problem
+    assert problem is not None
+    assert "format 1 is not known" in problem.what
+    with pytest.raises(Tampered, match="format 1 is not known"):
+        FileAuditLog(tmp_path)
 
 
 def test_every_byte_of_the_last_segment_counts_at_the_next_start_too(log: Path) -> None:
@@ -135,23 +274,25 @@ def test_a_segment_whose_beginning_was_torn_is_begun_anew(
     assert verify(tmp_path).problem is None
 
 
-def test_records_cut_off_behind_the_signed_head_are_missed(log: Path) -> None:
+def test_records_cut_off_that_the_checkpoint_covers_are_missed(log: Path) -> None:
     last = segments(log)[-1]
     end = frame_ends(last)[-2]
     last.write_bytes(last.read_bytes()[:end])
     problem = verify(log).problem
     assert problem is not None
     assert (problem.file, problem.offset) == (last.name, end)
-    with pytest.raises(Tampered, match="signed head"):
+    with pytest.raises(Tampered, match="checkpoint"):
         FileAuditLog(log)
 
 
-def test_a_tail_cut_within_a_record_of_the_signed_head_is_not_taken_for_a_crash(log: Path) -> None:
+def test_a_tail_cut_within_a_covered_record_is_not_taken_for_a_crash(
+    log: Path,
+) -> None:
     last = segments(log)[-1]
     size = last.stat().st_size - 1
     last.write_bytes(last.read_bytes()[:size])
     assert verify(log).problem is not None
-    with pytest.raises(Tampered, match="signed head"):
+    with pytest.raises(Tampered, match="checkpoint"):
         FileAuditLog(log)
     assert last.stat().st_size == size
 
@@ -175,65 +316,77 @@ def test_all_segments_taken_away_is_no_new_log(log: Path) -> None:
         FileAuditLog(log)
 
 
-def test_a_log_rewritten_with_a_good_chain_does_not_fit_the_head(
-    log: Path, tmp_path: Path, record: MakeRecord
+def test_a_log_rewritten_does_not_fit_the_checkpoint(
+    log: Path, tmp_path: Path, record: MakeRecord, signing: CheckpointSigning
 ) -> None:
-    with FileAuditLog(tmp_path / "forged", segment_bytes=450) as forged:
-        for n in range(8):
-            forged.append(record(f"request-{n}", n % 3, operator="someone else"))
-    shutil.copy(log / HEAD_FILE, tmp_path / "forged" / HEAD_FILE)
-    problem = verify(tmp_path / "forged").problem
+    forged = tmp_path / "forged"
+    with FileAuditLog(forged, segment_bytes=450, signing=signing) as forging:
+        for n in range(RECORDS):
+            forging.append(record(f"request-{n}", n % 3, operator="someone else"))
+    shutil.copy(log / "public" / "checkpoint", forged / "public" / "checkpoint")
+    problem = verify(forged).problem
     assert problem is not None
-    assert "signed head" in problem.what
-    with pytest.raises(Tampered, match="signed head"):
-        FileAuditLog(tmp_path / "forged")
+    assert problem.file == "public/checkpoint"
+    with pytest.raises(Tampered, match="checkpoint"):
+        FileAuditLog(forged, signing=signing)
+
+
+def test_a_log_whose_checkpoint_was_taken_away_does_not_start(
+    log: Path, signing: CheckpointSigning
+) -> None:
+    (log / "public" / "checkpoint").unlink()
+    assert verify(log).problem is not None
+    with pytest.raises(Tampered, match="no checkpoint"):
+        FileAuditLog(log, signing=signing)
 
 
 def test_a_whole_log_verifies_with_its_key(log: Path, public_key: Path) -> None:
     code, report = cli(log, "--public-key", public_key)
     assert code == 0
-    assert report["records"] == 8
-    assert report["entries"] == sum(n % 3 for n in range(8))
-    assert report["head"] == HeadStatus.VERIFIED
+    assert report["records"] == report["size"] == RECORDS
+    assert report["entries"] == sum(n % 3 for n in range(RECORDS))
+    assert report["checkpoint"] == CheckpointStatus.VERIFIED
     assert report["problem"] is None
 
 
-@pytest.mark.parametrize("name", ["sequence", "chain_hash", "time_unix_nanos", "key_id"])
-def test_every_part_of_the_head_is_under_its_signature(
-    log: Path, public_key: Path, name: str
-) -> None:
-    head = json.loads((log / HEAD_FILE).read_text())
-    head[name] = {
-        "sequence": 1,
-        "chain_hash": "00" * 32,
-        "time_unix_nanos": 1,
-        "key_id": "another",
-    }[name]
-    (log / HEAD_FILE).write_text(json.dumps(head))
+def test_every_line_of_the_checkpoint_is_under_its_signature(log: Path, public_key: Path) -> None:
+    path = log / "public" / "checkpoint"
+    note = path.read_text()
+    origin, size, root, *_ = note.split("\n")
+    for line, other in ((origin, "other.example/audit"), (size, "7"), (root, "A" * 43 + "=")):
+        path.write_text(note.replace(f"{line}\n", f"{other}\n", 1))
+        code, report = cli(log, "--public-key", public_key)
+        assert code == 1
+        assert report["problem"]["file"] == "public/checkpoint"
+
+
+def test_a_checkpoint_of_another_key_is_not_good(log: Path, public_key: Path) -> None:
+    path = log / "public" / "checkpoint"
+    checkpoint = SignedCheckpoint.parse(path.read_text()).checkpoint
+    other = signing_with(ec.generate_private_key(ec.SECP256R1()))
+    path.write_text(other.sign(checkpoint.size, checkpoint.root, other.key()).note)
     code, report = cli(log, "--public-key", public_key)
     assert code == 1
-    assert report["problem"] == {
-        "file": HEAD_FILE,
-        "offset": 0,
-        "what": "the signature of the head does not match",
-    }
+    assert "not signed by a key of the log" in report["problem"]["what"]
+    assert cli(log)[0] == 0, "without a key nobody can tell"
 
 
-def test_without_a_head_a_key_does_not_verify_anything(log: Path, public_key: Path) -> None:
-    (log / HEAD_FILE).unlink()
-    assert cli(log, "--public-key", public_key)[0] == 1
-    assert cli(log)[0] == 0
+def test_without_a_checkpoint_a_key_does_not_verify_anything(
+    tmp_path: Path, record: MakeRecord, public_key: Path
+) -> None:
+    with FileAuditLog(tmp_path / "log") as log:
+        log.append(record())
+    assert cli(tmp_path / "log", "--public-key", public_key)[0] == 1
+    code, report = cli(tmp_path / "log")
+    assert (code, report["checkpoint"]) == (0, CheckpointStatus.ABSENT)
 
 
-def test_a_head_that_cannot_be_read_is_named(log: Path) -> None:
-    (log / HEAD_FILE).write_text("{}")
+def test_a_checkpoint_that_cannot_be_read_is_named(log: Path) -> None:
+    (log / "public" / "checkpoint").write_text("{}")
     code, report = cli(log)
     assert code == 1
-    assert report["problem"] == {
-        "file": HEAD_FILE,
-        "offset": 0,
-        "what": "the signed head cannot be read",
-    }
+    assert report["problem"]["file"] == "public/checkpoint"
+    assert report["problem"]["what"] == "the checkpoint cannot be read"
 
 
 def test_the_command_shows_what_it_found_and_ends_with_one_when_wrong(log: Path) -> None:
@@ -242,7 +395,8 @@ def test_the_command_shows_what_it_found_and_ends_with_one_when_wrong(log: Path)
     assert "nothing is wrong" in whole.output
     first = segments(log)[0]
     last_frame = frame_ends(first)[-2]
-    first.write_bytes(first.read_bytes()[:-1] + b"\x00")
+    content = first.read_bytes()
+    first.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     wrong = CliRunner().invoke(app, ["verify", str(log)])
     assert wrong.exit_code == 1
     assert f"WRONG {first.name} at byte {last_frame}" in wrong.output
