@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from statistics import median
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
+from bench.audit_growth import SINGLE_SHARE, GrowthFigures, measure_growth
 from bench.custody import BATCHES, CLIENTS, CustodyFigures, measure_custody
 from bench.handshakes import CALLED_BACK, MEMORY, TOKEN
 from bench.intake import IntakeFigures, IntakeLoad, measure_intake
@@ -166,6 +169,78 @@ def custody(
     else:
         for table in _custody_tables(figures):
             Console().print(table)
+
+
+@app.command("audit-growth")
+def audit_growth(
+    entries: Annotated[int, typer.Option(help="Persons looked up.", min=1_000)] = 1_000_000,
+    single_share: Annotated[
+        float, typer.Option(help="Share of them looked up one by one.", min=0.0, max=1.0)
+    ] = SINGLE_SHARE,
+    directory: Annotated[
+        Path | None, typer.Option(help="Where to make the log, which is removed again.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """The audit log and its private index as they grow: bytes a person, time of a history.
+
+    Examples:
+
+        juki bench audit-growth
+
+        juki bench audit-growth --entries 100000000 --directory /var/tmp --json
+    """
+    try:
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("growing", total=1.0)
+
+            def progress(what: str, part: float) -> None:
+                bar.update(task, description=what, completed=part)
+
+            figures = measure_growth(
+                entries, directory=directory, single_share=single_share, progress=progress
+            )
+    except JukiError as error:
+        typer.echo(f"{error.reason}: {error.message}", err=True)
+        raise typer.Exit(2) from None
+    if as_json:
+        typer.echo(json.dumps(figures.as_dict(), ensure_ascii=False))
+    else:
+        Console().print(_growth_table(figures))
+
+
+def _growth_table(figures: GrowthFigures) -> Table:
+    caption = f"{figures.machine}. {figures.memory_megabytes:,.0f} MB resident at most."
+    if figures.visible is not None:
+        caption += (
+            f" A look-up is in the history after {figures.visible.median:,.0f} ms"
+            f" (worst {figures.visible.worst:,.0f} ms)."
+        )
+    table = Table(
+        "entries",
+        *(f"{stage.entries:,}" for stage in figures.stages),
+        title=f"{figures.single_share:.0%} of the persons one by one, the rest in batches of 1,000",
+        caption=caption,
+    )
+    for name, cell in (
+        ("records, archived, bytes a person", lambda one: f"{one.archives / one.entries:.2f}"),
+        ("tree, bytes a person", lambda one: f"{one.tiles / one.entries:.2f}"),
+        ("person index, bytes a person", lambda one: f"{one.index / one.entries:.2f}"),
+        ("all, bytes a person", lambda one: f"{one.bytes_a_person:.2f}"),
+        ("runs of the index", lambda one: f"{one.runs}"),
+        ("appending, s", lambda one: f"{one.append_seconds:,.1f}"),
+        ("archiving, s", lambda one: f"{one.archive_seconds:,.1f}"),
+        ("indexing, s", lambda one: f"{one.index_seconds:,.1f}"),
+        ("merging, s", lambda one: f"{one.merge_seconds:,.1f}"),
+        ("entries of a history", lambda one: f"{one.history_entries:.1f}"),
+        ("history, ms: p50 / p99", lambda one: f"{one.warm.median:.2f} / {one.warm.p99:.2f}"),
+        (
+            "with nothing in the page cache",
+            lambda one: f"{one.cold.median:.2f} / {one.cold.p99:.2f}",
+        ),
+    ):
+        table.add_row(name, *map(cell, figures.stages))
+    return table
 
 
 def _custody_tables(figures: CustodyFigures) -> tuple[Table, Table]:

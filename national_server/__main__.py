@@ -15,7 +15,6 @@ from juki.custody.port import INDIVIDUAL_NUMBER, Custody
 from juki.custody.roots import load_roots
 from juki.disclosure.document import Discloser
 from juki.disclosure.running import DisclosureStore, add_disclosure_service
-from juki.disclosure.scanning import ScanningHistory
 from juki.disclosure.service import CALLERS as COUNTERS
 from juki.disclosure.service import DISCLOSURE_SERVICE, DisclosureAudit
 from juki.disclosure.words import J_LIS
@@ -192,7 +191,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
                 config.trust_domain,
                 {one: agency.name for one, agency in answering.policy.registry.agencies.items()},
             ),
-            history=ScanningHistory(config.audit_directory, answering.pseudonym_keys.every),
+            history=answering.history,
             audit=DisclosureAudit(answering.audit, answering.pseudonym_keys.newest, time.time_ns),
             clock=_utc_now,
             fee_yen=config.disclosure_fee.yen,

@@ -183,11 +183,7 @@ class LogRecords:
             return made
 
     def _first_sequence_of(self, number: int) -> int:
-        path = self._path(number)
-        if path.suffix == ARCHIVE_SUFFIX:
-            return first_sequence_of(path)
-        with path.open("rb") as file:
-            return read_header(path, file)
+        return first_sequence_of_segment(self._path(number))
 
     def _path(self, number: int) -> Path:
         """The file of a segment, the archived form where there are both; FileNotFoundError."""
@@ -198,3 +194,11 @@ class LogRecords:
                     if (directory / name).exists():
                         return directory / name
         raise FileNotFoundError(names[-1])
+
+
+def first_sequence_of_segment(path: Path) -> int:
+    """The first sequence of a segment in either form; raises Tampered, TornTail, OSError."""
+    if path.suffix == ARCHIVE_SUFFIX:
+        return first_sequence_of(path)
+    with path.open("rb") as file:
+        return read_header(path, file)

@@ -20,7 +20,7 @@ from juki.audit.persons.port import (
 )
 from juki.audit.port import PSEUDONYM_BYTES, AuditRecord
 from juki.audit.pseudonym import Pseudonymiser
-from juki.audit.segment import TornTail, read_frames, read_header, segments
+from juki.audit.reading import LogRecords
 from juki.domain.errors import InvalidValue
 from juki.domain.outcome import Outcome
 
@@ -59,16 +59,9 @@ class ScanningHistory:
         return HistoryPage(tuple(page), token, last)
 
     def _records(self) -> Iterator[tuple[int, AuditRecord]]:
-        for path in segments(self._directory):
-            with path.open("rb") as file:
-                try:
-                    first = read_header(path, file)
-                    frames = read_frames(path, file)
-                    for sequence, frame in enumerate(frames, first):
-                        yield sequence, decode(frame.record)
-                except TornTail:
-                    # A record that is being written now: nobody was answered on it yet.
-                    return
+        # A record that is being written now is left out: nobody was answered on it yet.
+        for sequence, record in LogRecords(self._directory).records_from(1):
+            yield sequence, decode(record)
 
 
 def _entries(sequence: int, record: AuditRecord, pseudonym: bytes) -> list[HistoryEntry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from juki.audit.port import AuditRecord
 from juki.audit.pseudonym import Pseudonymiser
 from juki.audit.reading import LogRecords
 from juki.audit.segment import segments
+from juki.disclosure.scanning import ScanningHistory
 from juki.domain.errors import InvalidValue
 from juki.domain.legal_basis import AffairReference, Field, SearchKey
 from juki.domain.outcome import Outcome
@@ -124,6 +126,20 @@ def test_a_page_begun_stays_true_while_the_log_grows(office: Office) -> None:
     second = office.history.history(7, limit=100, page_token=first.next_page_token)
     assert [entry.position.sequence for entry in second.entries] == list(range(6, 0, -1))
     assert second.complete_to == 11
+
+
+def test_the_index_tells_what_a_reading_of_the_whole_log_tells(office: Office) -> None:
+    chance = random.Random(3)
+    for _ in range(200):
+        persons = [chance.randint(1, 12) for _ in range(chance.randint(0, 6))]
+        outcomes = [chance.choice([Outcome.FOUND, Outcome.DISPUTED]) for _ in persons]
+        office.look_up(persons, chance.choice(KEYS), outcomes=bytes(outcomes))
+    office.catch_up()
+    whole = ScanningHistory(office.directory / "log", lambda: KEYS)
+    for ordinal in range(1, 14):
+        page = office.history.history(ordinal, limit=1000)
+        assert page == whole.history(ordinal, limit=1000)
+    assert page == HistoryPage((), "", 200)
 
 
 def test_archiving_changes_no_history(office: Office) -> None:

@@ -98,6 +98,15 @@ class Desk:
         self.log.close()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _merged_in_many_parts() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("juki.audit.persons.merging._ROWS_AT_ONCE", 4)
+        patch.setattr("juki.audit.persons.run._ROWS_A_PART", 2)
+        patch.setattr("juki.audit.persons.run._NEWEST_FIRST", 2)
+        yield
+
+
 @pytest.fixture
 def desk(tmp_path: Path, record: MakeRecord) -> Iterator[Desk]:
     made = Desk(tmp_path, record)
@@ -129,12 +138,13 @@ STEPS = st.lists(
             ]
         ),
     ),
-    max_size=120,
+    min_size=10,
+    max_size=100,
 )
 
 
 @settings(
-    max_examples=60,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -144,6 +154,8 @@ def test_whatever_happens_the_index_says_what_the_log_says(
 ) -> None:
     directory = Path(tempfile.mkdtemp())
     desk = Desk(directory, record)
+    few = pytest.MonkeyPatch()
+    few.setattr("juki.audit.persons.merging.FAN", 2)
     try:
         for step, *given_with in steps:
             if step == "append":
@@ -166,6 +178,7 @@ def test_whatever_happens_the_index_says_what_the_log_says(
                 assert desk.index.check() or step == "alter"
         desk.check()
     finally:
+        few.undo()
         desk.close()
         shutil.rmtree(directory)
 
@@ -278,16 +291,24 @@ def test_merging_leaves_few_runs_and_every_row(desk: Desk) -> None:
     desk.check()
 
 
-def test_an_index_of_another_log_is_not_believed(desk: Desk, record: MakeRecord) -> None:
+@pytest.mark.parametrize("other_records", [0, 9, 12])
+def test_an_index_of_another_log_is_not_believed(
+    desk: Desk, record: MakeRecord, other_records: int
+) -> None:
     for _ in range(10):
         desk.append([0, 1, 2, 3])
     desk.catch_up()
     desk.close()
     shutil.rmtree(desk.directory / "log")
+    (desk.directory / "index").rename(desk.directory / "kept")
     other = Desk(desk.directory, record)
-    assert other.index.complete_to() == 0
-    for _ in range(12):
+    for _ in range(other_records):
         other.append([4, 5])
+    other.index.close()
+    shutil.rmtree(desk.directory / "index")
+    (desk.directory / "kept").rename(desk.directory / "index")
+    other.index = other.opened()
+    assert other.index.complete_to() == 0
     other.check()
     other.close()
     desk.log, desk.records, desk.index = other.log, other.records, other.index
@@ -317,6 +338,17 @@ def test_a_restored_shorter_log_takes_the_index_back_with_it(
     desk.close = lambda: None  # type: ignore[method-assign]
 
 
+def test_a_run_with_an_altered_byte_is_not_merged_into_a_good_one(desk: Desk) -> None:
+    while desk.index.size().runs < 8:
+        desk.append([0, 1, 2, 3])
+        desk.catch_up()
+    damage("alter", sorted((desk.directory / "index").glob("*.run")))
+    while desk.index.merge_once():
+        pass
+    assert desk.index.size().runs == 4
+    desk.check()
+
+
 def test_one_process_has_the_index(desk: Desk) -> None:
     with pytest.raises(JukiError) as refused:
         desk.opened()
@@ -325,12 +357,12 @@ def test_one_process_has_the_index(desk: Desk) -> None:
 
 def test_a_damaged_run_is_told_and_made_anew(desk: Desk) -> None:
     for _ in range(10):
-        desk.append([0, 1, 2, 3])
+        desk.append([0, 1, 2, 4])
     desk.catch_up()
     run = min((desk.directory / "index").glob("*.run"))
     os.truncate(run, run.stat().st_size - 100)
     with pytest.raises(JukiError) as refused:
-        desk.index.entries(PERSONS[3], 1)
+        desk.index.entries(b"\xff" * 16, 1)
     assert refused.value.reason is Reason.STORE_UNAVAILABLE
     assert desk.index.complete_to() == 0
     desk.check()
