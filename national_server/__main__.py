@@ -19,7 +19,6 @@ from juki.custody.roots import load_roots
 from juki.custody.signing import DocumentSigner
 from juki.disclosure.document import Discloser
 from juki.disclosure.running import DisclosureStore, add_disclosure_service
-from juki.disclosure.scanning import ScanningHistory
 from juki.disclosure.service import CALLERS as COUNTERS
 from juki.disclosure.service import DISCLOSURE_SERVICE, DisclosureAudit
 from juki.disclosure.words import J_LIS
@@ -122,7 +121,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     pseudonym_keys = PseudonymKeys(sealing.keys)
     audit = FileAuditLog(config.audit_directory, head_signing=_head_signing(custody))
     stack.callback(audit.close)
-    start_person_index(
+    history = start_person_index(
         stack,
         directory=config.person_index_directory,
         audit_directory=config.audit_directory,
@@ -209,9 +208,10 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
                 J_LIS,
                 national_identity(config.trust_domain),
                 config.trust_domain,
-                {one: agency.name for one, agency in policy.registry.agencies.items()},
+                lambda: policy.registry,
             ),
-            history=ScanningHistory(config.audit_directory, pseudonym_keys.every),
+            history=history,
+            durable_to=lambda: audit.position.sequence,
             audit=DisclosureAudit(audit, pseudonym_keys.newest, time.time_ns),
             clock=_utc_now,
             fee_yen=config.disclosure_fee.yen,
