@@ -164,6 +164,13 @@ def test_absent_means_no(permissions: NumberPermissions) -> None:
     assert nothing.verdict(row("1:77")) is Verdict.UNDETERMINED
 
 
+def test_only_a_grant_permits_whatever_else_cites(permissions: NumberPermissions) -> None:
+    (line,) = permissions.by_row[row("1:77")]
+    denied = dataclasses.replace(line, verdict=Verdict.DENIAL)
+    mapping = NumberPermissions(MappingProxyType({row("1:77"): (denied,)}), permissions.accounts)
+    assert not mapping.permits(row("1:77"), "46")
+
+
 def test_table_4_and_5_follow_2_and_3_where_the_affair_is_the_same(
     tables: LegalTables, permissions: NumberPermissions
 ) -> None:
@@ -346,6 +353,13 @@ def test_a_citation_names_the_body_where_the_item_reaches_only_some(
     assert grant.number.body == "司法試験委員会"
     with pytest.raises(JukiError, match=r"item 19-3 .* does not reach this affair"):
         load_registry(registry_file(BAR.replace(', body = "司法試験委員会"', "")), [law])
+
+
+def test_an_ordinance_is_cited_without_a_body(
+    law: Law, registry_file: Callable[[str], Path]
+) -> None:
+    with pytest.raises(JukiError, match="names a body only beside an item"):
+        load_registry(registry_file(BAR.replace('item = "19-3"', 'ordinance = "x.1"')), [law])
 
 
 @pytest.mark.parametrize("item", ["41", "57-3", "71-6"])
