@@ -31,6 +31,7 @@ def encode(record: AuditRecord) -> bytes:
         pseudonyms=record.pseudonyms,
         pseudonym_key=record.pseudonym_key,
         outcomes=record.outcomes,
+        act_digest=record.act_digest,
     ).SerializeToString()
 
 
@@ -56,6 +57,7 @@ def decode(data: bytes) -> AuditRecord:
         pseudonyms=message.pseudonyms,
         pseudonym_key=message.pseudonym_key,
         outcomes=message.outcomes,
+        act_digest=message.act_digest,
     )
 
 

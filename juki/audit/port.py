@@ -58,6 +58,9 @@ class AuditRecord:
     """Version of the key under the pseudonyms; 0 where there are none."""
 
     outcomes: bytes = field(default=b"", repr=False)
+    act_digest: bytes = b""
+    """SHA-256 of an administrative act's signed bytes, where the record is of its entry in the
+    register and of no call; empty otherwise."""
 
     def __post_init__(self) -> None:
         if len(self.pseudonyms) != PSEUDONYM_BYTES * len(self.outcomes):

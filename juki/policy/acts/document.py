@@ -1,0 +1,134 @@
+"""The register in its readable form: what the law's policy is built from, and what is proposed.
+
+The form is that of the registry's TOML file (`juki.policy.registry`).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from juki.domain.errors import InvalidValue
+from juki.domain.legal_basis import Field
+from juki.policy.acts.register import Register
+from juki.policy.acts.terms import (
+    basis_of_entry,
+    basis_text,
+    entry_of,
+    field_numbers,
+    terms_of_entry,
+)
+from juki.v1 import acts_pb2 as pb
+
+_BODY_KEYS: Final = {"name": "name", "kind": "recipient_kind", "place": "place"}
+_WAY_KEYS: Final = {"route": "route", "governor": "governor"}
+_AFFAIR_KEYS: Final = (
+    "provision",
+    "text",
+    "recipient",
+    "number_use_item",
+    "number_ordinance",
+    "likened_to",
+)
+
+
+def document_at(register: Register, instant: datetime.datetime) -> dict[str, Any]:
+    """What is in force at an instant; bodies without any grant in force are left out."""
+    bodies: dict[str, dict[str, Any]] = {}
+    affairs: list[dict[str, Any]] = []
+    grants: list[pb.GrantAffair] = []
+    for _, what in register.in_force(instant):
+        if isinstance(what, pb.RegisterBody):
+            bodies[what.identity] = _body_entry(what)
+        elif isinstance(what, pb.RegisterOrdinance):
+            affairs += [_affair_entry(what, affair) for affair in what.affairs]
+        elif isinstance(what, pb.GrantAffair):
+            grants.append(what)
+    for grant in grants:
+        # A body's end ends its grants; one whose last day has come leaves them standing behind.
+        if grant.body in bodies:
+            bodies[grant.body]["grant"].append(entry_of(grant.basis, grant.terms))
+    found: dict[str, Any] = {"agency": [one for one in bodies.values() if one["grant"]]}
+    return found | ({"affair": affairs} if affairs else {})
+
+
+def dispositions_for(
+    document: Mapping[str, Any], register: Register, instant: datetime.datetime
+) -> list[pb.ActDisposition]:
+    """What has to be done so that everything in the document is in force.
+
+    Only what is missing or differs; what the document does not mention stays as it is. Raises
+    InvalidValue for a key that acts do not know, and for a body that would be registered otherwise
+    than it is: it has to be withdrawn first.
+    """
+    in_force = dict(register.in_force(instant))
+    found = [
+        pb.ActDisposition(register_ordinance=ordinance)
+        for ordinance in _ordinances(document.get("affair") or ())
+        if in_force.get(("ordinance", ordinance.ordinance)) != ordinance
+    ]
+    for entry in document.get("agency") or ():
+        body = _body_of_entry(entry)
+        registered = in_force.get(("body", body.identity))
+        if registered is None:
+            found.append(pb.ActDisposition(register_body=body))
+        elif registered != body:
+            raise InvalidValue(f"{body.identity} is registered otherwise: withdraw it first")
+        for one in entry.get("grant") or ():
+            grant = pb.GrantAffair(
+                body=body.identity, basis=basis_of_entry(one), terms=terms_of_entry(one)
+            )
+            if in_force.get(("grant", grant.body, basis_text(grant.basis))) != grant:
+                found.append(pb.ActDisposition(grant_affair=grant))
+    return found
+
+
+def _body_entry(body: pb.RegisterBody) -> dict[str, Any]:
+    keys = {**_BODY_KEYS, **_WAY_KEYS}
+    said = {key: getattr(body, name) for key, name in keys.items() if getattr(body, name)}
+    return {"identity": body.identity, **said, "grant": []}
+
+
+def _body_of_entry(entry: Mapping[str, Any]) -> pb.RegisterBody:
+    keys = {**_BODY_KEYS, **_WAY_KEYS}
+    if unknown := set(entry) - {"identity", "grant", *keys}:
+        raise InvalidValue(f"an act's bodies have no key {min(unknown)}")
+    said = {name: str(entry[key]) for key, name in keys.items() if entry.get(key)}
+    return pb.RegisterBody(identity=str(entry.get("identity", "")), **said)
+
+
+def _affair_entry(
+    ordinance: pb.RegisterOrdinance, affair: pb.RegisteredOrdinanceAffair
+) -> dict[str, Any]:
+    entry: dict[str, Any] = {"id": affair.affair, "instrument": ordinance.instrument}
+    if ordinance.of:
+        entry["of"] = ordinance.of
+    if ordinance.promulgated_on:
+        entry["promulgated"] = datetime.date.fromisoformat(ordinance.promulgated_on)
+    if affair.fields:
+        entry["fields"] = [Field(one).name for one in affair.fields]
+    return entry | {key: getattr(affair, key) for key in _AFFAIR_KEYS if getattr(affair, key)}
+
+
+def _ordinances(entries: Iterable[Mapping[str, Any]]) -> Iterator[pb.RegisterOrdinance]:
+    """One for each affair: the readable form repeats an instrument at each of its affairs."""
+    known = {"id", "instrument", "of", "promulgated", "fields", *_AFFAIR_KEYS}
+    for entry in entries:
+        if unknown := set(entry) - known:
+            raise InvalidValue(f"an act's affairs have no key {min(unknown)}")
+        said = {key: entry[key] for key in _AFFAIR_KEYS if entry.get(key)}
+        promulgated = entry.get("promulgated")
+        yield pb.RegisterOrdinance(
+            ordinance=str(entry.get("id", "")),
+            of=entry.get("of", ""),
+            instrument=entry.get("instrument", ""),
+            promulgated_on="" if promulgated is None else promulgated.isoformat(),
+            affairs=[
+                pb.RegisteredOrdinanceAffair(
+                    affair=str(entry.get("id", "")),
+                    fields=field_numbers(entry.get("fields") or ()),
+                    **said,
+                )
+            ],
+        )
