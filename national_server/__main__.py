@@ -23,9 +23,13 @@ from juki.disclosure.scanning import ScanningHistory
 from juki.disclosure.service import CALLERS as COUNTERS
 from juki.disclosure.service import DISCLOSURE_SERVICE, DisclosureAudit
 from juki.disclosure.words import J_LIS
+from juki.domain.errors import JukiError, Reason
 from juki.evidence.workers import evidence_workers
 from juki.index.lmdb_index import LmdbIndex
+from juki.policy.acts.opening import follow_proposals, open_register
+from juki.policy.acts.running import ActRegister
 from juki.policy.evaluator import Policy
+from juki.policy.revisions import load_laws
 from juki.process import run_server
 from juki.register.data_key import open_sealing_keys
 from juki.register.disputes import DisputeBook
@@ -73,7 +77,8 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     """Builds and starts every part; each is stopped by the stack, the last one first."""
     registry = CollectorRegistry()
     roots = load_roots(config.roots_pem)
-    policy = Policy.load(config.agencies)
+    # What nobody has signed is held against the law before anything else is opened.
+    unsigned = None if config.agencies is None else Policy.load(config.agencies)
     custody = stack.enter_context(CustodyClient(config.custody_socket))
     engine = open_engine(config.database_url)
     stack.callback(engine.dispose)
@@ -193,13 +198,26 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         ),
         server.grpc_server,
     )
+    acts = None
+    if config.acts is not None:
+        acts = open_register(
+            config.acts,
+            identity=national_identity(config.trust_domain),
+            roots_der=roots.der,
+            revocation=revocation.book,
+            custody=custody,
+            audit=audit,
+            laws=load_laws(None),
+        )
+        follow_proposals(acts, stack)
     add_lookup_service(
         server.grpc_server,
         index=index,
-        policy=policy,
+        policy=_one_of(unsigned, acts),
         audit=audit,
         pseudonymiser=pseudonym_keys.newest,
         registry=registry,
+        admit=_anybody if acts is None else acts.admit,
     )
     if config.disclosure_fee is not None:
         add_disclosure_service(
@@ -234,6 +252,18 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         stack.callback(worker.close)
     start_rewrapping(stack, engine, data_key.c.wrapped, custody)
     return start_serving(stack, server, monitor, registry, config.metrics_port)
+
+
+def _one_of(unsigned: Policy | None, acts: ActRegister | None) -> Policy:
+    if unsigned is not None:
+        return unsigned
+    if acts is not None:
+        return acts.policy
+    raise JukiError(Reason.CONFIGURATION_INVALID, "nothing says who may ask")
+
+
+def _anybody(identity: str, office: str, operator: str) -> None:
+    """A file that nobody has signed registers no departments and no operators."""
 
 
 def _intake(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from juki.disclosure.configuration import FeeConfiguration
+from juki.policy.acts.config import ActsConfiguration
 from juki.server_config import RegisterServerConfiguration
 
 
 class NationalConfiguration(RegisterServerConfiguration):
     """The nation's server."""
 
-    agencies: Path
-    """TOML file of the registered bodies and the affairs each may use."""
+    acts: ActsConfiguration | None = None
+    """The register of bodies and their grants, by signed administrative acts."""
+
+    agencies: Path | None = None
+    """In its place a TOML file that nobody has signed: for development and tests."""
 
     audit_directory: Path
     person_index_directory: Path
@@ -28,3 +33,9 @@ class NationalConfiguration(RegisterServerConfiguration):
 
     worker_threads: int = Field(default=160, ge=4, le=1000)
     """Threads; each prefecture's return stream holds one. Streams get three quarters of them."""
+
+    @model_validator(mode="after")
+    def _one_register(self) -> Self:
+        if (self.acts is None) == (self.agencies is None):
+            raise ValueError("either [acts] or agencies says who may ask")
+        return self

@@ -13,7 +13,7 @@ from juki.audit.pseudonym import Pseudonymiser
 from juki.domain.legal_basis import Tier
 from juki.index.reading import PersonReader
 from juki.lookup.metrics import LookupMetrics
-from juki.lookup.service import LOOKUP_SERVICE, RAW_METHODS, LookupService
+from juki.lookup.service import LOOKUP_SERVICE, RAW_METHODS, Admit, LookupService
 from juki.policy.evaluator import Policy
 from juki.rpc.identity import IdentityKind
 from juki.v1 import lookup_pb2_grpc
@@ -33,6 +33,7 @@ def add_lookup_service(
     pseudonymiser: Callable[[], Pseudonymiser],
     registry: CollectorRegistry,
     clock: Callable[[], int] = time.time_ns,
+    admit: Admit = lambda identity, office, operator: None,
 ) -> None:
     """Adds `juki.v1.LookupService` to a server whose settings name `RAW_METHODS` as raw."""
     lookup_pb2_grpc.add_LookupServiceServicer_to_server(
@@ -44,6 +45,7 @@ def add_lookup_service(
             clock=clock,
             metrics=LookupMetrics(registry),
             tier=Tier.NATIONAL,
+            admit=admit,
         ),
         server,
     )

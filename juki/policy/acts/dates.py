@@ -47,13 +47,25 @@ class Period:
 
     def overlaps(self, other: Period) -> bool:
         """Whether some instant lies within both."""
+        if self.begins == self.ends or other.begins == other.ends:
+            return False
         return (self.ends is None or other.begins < self.ends) and (
             other.ends is None or self.begins < other.ends
         )
 
+    def common(self, other: Period) -> Period | None:
+        """The instants that lie within both; None where there are none."""
+        if not self.overlaps(other):
+            return None
+        ends = [one for one in (self.ends, other.ends) if one is not None]
+        return Period(max(self.begins, other.begins), min(ends, default=None))
+
     def cut(self, instant: datetime.datetime) -> Period | None:
-        """What of it lies before the instant; None where nothing does."""
-        if self.begins >= instant:
+        """The period ended at an instant; None where it begins only later.
+
+        One that begins at that very instant is left without any: it has been, and is over.
+        """
+        if self.begins > instant:
             return None
         if self.ends is not None and self.ends <= instant:
             return self

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from juki.domain.errors import InvalidValue
 from juki.domain.legal_basis import Field
+from juki.policy.acts.dates import JST, Period
 from juki.policy.acts.register import Register
 from juki.policy.acts.terms import (
     basis_of_entry,
@@ -33,24 +34,47 @@ _AFFAIR_KEYS: Final = (
 )
 
 
-def document_at(register: Register, instant: datetime.datetime) -> dict[str, Any]:
-    """What is in force at an instant; bodies without any grant in force are left out."""
-    bodies: dict[str, dict[str, Any]] = {}
+def document_from(register: Register, instant: datetime.datetime) -> dict[str, Any]:
+    """What is in force at an instant or comes into force later, each with its days.
+
+    Whatever is still to begin or to end does so at a midnight in Japan, which the policy decides by
+    itself: this has to be read again only after a further act. Bodies without a grant are left out.
+    """
+    bodies: dict[str, list[tuple[pb.RegisterBody, Period]]] = {}
     affairs: list[dict[str, Any]] = []
-    grants: list[pb.GrantAffair] = []
-    for _, what in register.in_force(instant):
+    grants: list[tuple[pb.GrantAffair, Period]] = []
+    for what, period in register.from_now_on(instant):
         if isinstance(what, pb.RegisterBody):
-            bodies[what.identity] = _body_entry(what)
+            bodies.setdefault(what.identity, []).append((what, period))
         elif isinstance(what, pb.RegisterOrdinance):
-            affairs += [_affair_entry(what, affair) for affair in what.affairs]
+            days = _days(period, instant)
+            affairs += [_affair_entry(what, affair) | days for affair in what.affairs]
         elif isinstance(what, pb.GrantAffair):
-            grants.append(what)
-    for grant in grants:
-        # A body's end ends its grants; one whose last day has come leaves them standing behind.
-        if grant.body in bodies:
-            bodies[grant.body]["grant"].append(entry_of(grant.basis, grant.terms))
-    found: dict[str, Any] = {"agency": [one for one in bodies.values() if one["grant"]]}
-    return found | ({"affair": affairs} if affairs else {})
+            grants.append((what, period))
+    agencies = []
+    for identity, registered in bodies.items():
+        body, _ = registered[-1]
+        entry = _body_entry(body)
+        for grant, period in grants:
+            if grant.body != identity:
+                continue
+            # A body's end ends its grants; one whose last day comes leaves them standing behind.
+            for _, standing in registered:
+                if (common := period.common(standing)) is not None:
+                    days = _days(common, instant)
+                    entry["grant"].append(entry_of(grant.basis, grant.terms) | days)
+        if entry["grant"]:
+            agencies.append(entry)
+    return {"agency": agencies} | ({"affair": affairs} if affairs else {})
+
+
+def _days(period: Period, instant: datetime.datetime) -> dict[str, Any]:
+    days: dict[str, Any] = {}
+    if period.begins > instant:
+        days["from"] = period.begins.astimezone(JST).date()
+    if period.ends is not None:
+        days["until"] = (period.ends.astimezone(JST) - datetime.timedelta(days=1)).date()
+    return days
 
 
 def dispositions_for(

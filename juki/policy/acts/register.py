@@ -45,7 +45,7 @@ class Register:
         period = Period(begins, end_of(act.last_day))
         if period.ends is not None and period.ends <= begins:
             _refuse("the act would end before it comes into force")
-        work = _Work(dict(self.entries), period)
+        work = _Work(dict(self.entries), period, accepted_at)
         for number, disposition in enumerate(act.dispositions, start=1):
             try:
                 work.carry_out(disposition)
@@ -62,29 +62,32 @@ class Register:
                 if entry.period.covers(instant):
                     yield key, entry.what
 
-    def next_change(self, instant: datetime.datetime) -> datetime.datetime | None:
-        """The first instant after this one at which something begins or ends."""
-        edges = (
-            edge
-            for entries in self.entries.values()
-            for entry in entries
-            for edge in (entry.period.begins, entry.period.ends)
-            if edge is not None and edge > instant
-        )
-        return min(edges, default=None)
+    def from_now_on(self, instant: datetime.datetime) -> Iterator[tuple[Message, Period]]:
+        """What has not ended at an instant, each with its period, in the order of registration."""
+        for entries in self.entries.values():
+            for entry in entries:
+                if entry.period.ends is None or entry.period.ends > instant:
+                    yield entry.what, entry.period
 
 
 class _Work:
     """One act being carried out over a copy of the entries."""
 
-    def __init__(self, entries: dict[Key, tuple[Entry, ...]], period: Period) -> None:
+    def __init__(
+        self,
+        entries: dict[Key, tuple[Entry, ...]],
+        period: Period,
+        accepted_at: datetime.datetime,
+    ) -> None:
         self.entries = entries
         self._period = period
+        self._accepted_at = accepted_at
 
     def carry_out(self, disposition: pb.ActDisposition) -> None:  # noqa: PLR0912 - one case a kind
         match disposition.WhichOneof("kind"):
             case "register_body":
                 body = disposition.register_body
+                self._refuse_second_registration(body.identity)
                 self._add(("body", body.identity), body)
             case "register_department":
                 office = disposition.register_department
@@ -187,6 +190,12 @@ class _Work:
                 for entry in entries
             ):
                 self._end(key)
+
+    def _refuse_second_registration(self, identity: str) -> None:
+        # Also where the first has an end to come: at no time does a body stand there in two ways.
+        for entry in self.entries.get(("body", identity), ()):
+            if entry.period.ends is None or entry.period.ends > self._accepted_at:
+                _refuse("the body is registered already; register it anew once that has ended")
 
     def _require_body(self, identity: str) -> None:
         self._require(("body", identity), "the body")
