@@ -23,13 +23,10 @@ from juki.disclosure.scanning import ScanningHistory
 from juki.disclosure.service import CALLERS as COUNTERS
 from juki.disclosure.service import DISCLOSURE_SERVICE, DisclosureAudit
 from juki.disclosure.words import J_LIS
-from juki.domain.errors import JukiError, Reason
 from juki.evidence.workers import evidence_workers
 from juki.index.lmdb_index import LmdbIndex
-from juki.policy.acts.opening import follow_proposals, open_register
-from juki.policy.acts.running import ActRegister
+from juki.policy.acts.opening import who_may_ask
 from juki.policy.evaluator import Policy
-from juki.policy.revisions import load_laws
 from juki.process import run_server
 from juki.register.data_key import open_sealing_keys
 from juki.register.disputes import DisputeBook
@@ -198,26 +195,24 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         ),
         server.grpc_server,
     )
-    acts = None
-    if config.acts is not None:
-        acts = open_register(
-            config.acts,
-            identity=national_identity(config.trust_domain),
-            roots_der=roots.der,
-            revocation=revocation.book,
-            custody=custody,
-            audit=audit,
-            laws=load_laws(None),
-        )
-        follow_proposals(acts, stack)
+    askers = who_may_ask(
+        stack,
+        config.acts,
+        unsigned,
+        identity=national_identity(config.trust_domain),
+        roots_der=roots.der,
+        revocation=revocation.book,
+        custody=custody,
+        audit=audit,
+    )
     add_lookup_service(
         server.grpc_server,
         index=index,
-        policy=_one_of(unsigned, acts),
+        policy=askers.policy,
         audit=audit,
         pseudonymiser=pseudonym_keys.newest,
         registry=registry,
-        admit=_anybody if acts is None else acts.admit,
+        admit=askers.admit,
     )
     if config.disclosure_fee is not None:
         add_disclosure_service(
@@ -227,7 +222,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
                 J_LIS,
                 national_identity(config.trust_domain),
                 config.trust_domain,
-                {one: agency.name for one, agency in policy.registry.agencies.items()},
+                askers.names,
             ),
             history=ScanningHistory(config.audit_directory, pseudonym_keys.every),
             audit=DisclosureAudit(audit, pseudonym_keys.newest, time.time_ns),
@@ -252,18 +247,6 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         stack.callback(worker.close)
     start_rewrapping(stack, engine, data_key.c.wrapped, custody)
     return start_serving(stack, server, monitor, registry, config.metrics_port)
-
-
-def _one_of(unsigned: Policy | None, acts: ActRegister | None) -> Policy:
-    if unsigned is not None:
-        return unsigned
-    if acts is not None:
-        return acts.policy
-    raise JukiError(Reason.CONFIGURATION_INVALID, "nothing says who may ask")
-
-
-def _anybody(identity: str, office: str, operator: str) -> None:
-    """A file that nobody has signed registers no departments and no operators."""
 
 
 def _intake(
