@@ -16,6 +16,7 @@ import cs_gateway.cli
 import hsm.cli
 import juki.agency.cli
 import juki.audit.cli
+import juki.cli.policy
 import juki.cli.register
 import juki.evidence.cli
 import juki.population.cli
@@ -30,6 +31,7 @@ app.add_typer(juki.agency.cli.app, name="agency")
 app.add_typer(juki.audit.cli.app, name="audit")
 app.add_typer(juki.evidence.cli.app, name="evidence")
 app.add_typer(juki.cli.register.app, name="register")
+app.add_typer(juki.cli.policy.app, name="policy")
 app.add_typer(cs_gateway.cli.app, name="cs")
 app.add_typer(hsm.cli.app, name="hsm")
 app.add_typer(bench.cli.app, name="bench")

@@ -9,6 +9,8 @@ import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from google.protobuf.message import Message
+
 from juki.domain.errors import InvalidValue
 from juki.domain.legal_basis import Field
 from juki.policy.acts.dates import JST, Period
@@ -18,12 +20,14 @@ from juki.policy.acts.terms import (
     basis_text,
     entry_of,
     field_numbers,
+    lies_within,
     terms_of_entry,
 )
 from juki.v1 import acts_pb2 as pb
 
 _BODY_KEYS: Final = {"name": "name", "kind": "recipient_kind", "place": "place"}
 _WAY_KEYS: Final = {"route": "route", "governor": "governor"}
+_TABLES: Final = frozenset({"agency", "affair", "department", "operator"})
 _AFFAIR_KEYS: Final = (
     "provision",
     "text",
@@ -82,10 +86,13 @@ def dispositions_for(
 ) -> list[pb.ActDisposition]:
     """What has to be done so that everything in the document is in force.
 
-    Only what is missing or differs; what the document does not mention stays as it is. Raises
-    InvalidValue for a key that acts do not know, and for a body that would be registered otherwise
-    than it is: it has to be withdrawn first.
+    Only what is missing or differs; what the document does not mention stays as it is. Beside the
+    registry's own tables it may have `[[department]]` (body, office) and `[[operator]]` (body,
+    operator, and perhaps office). Raises InvalidValue for a table or a key that acts do not know,
+    and for a body that would be registered otherwise than it is: it has to be withdrawn first.
     """
+    if unknown := set(document) - _TABLES:
+        raise InvalidValue(f"acts do not register what stands under {min(unknown)}")
     in_force = dict(register.in_force(instant))
     found = [
         pb.ActDisposition(register_ordinance=ordinance)
@@ -103,9 +110,31 @@ def dispositions_for(
             grant = pb.GrantAffair(
                 body=body.identity, basis=basis_of_entry(one), terms=terms_of_entry(one)
             )
-            if in_force.get(("grant", grant.body, basis_text(grant.basis))) != grant:
-                found.append(pb.ActDisposition(grant_affair=grant))
+            before = in_force.get(("grant", grant.body, basis_text(grant.basis)))
+            if before != grant:
+                found.append(_granted_anew(grant, before))
+    for entry in document.get("department") or ():
+        office = pb.RegisterDepartment(**_texts(entry, "body", "office"))
+        if ("office", office.body, office.office) not in in_force:
+            found.append(pb.ActDisposition(register_department=office))
+    for entry in document.get("operator") or ():
+        operator = pb.RegisterOperator(**_texts(entry, "body", "operator", "office"))
+        if in_force.get(("operator", operator.body, operator.operator)) != operator:
+            found.append(pb.ActDisposition(register_operator=operator))
     return found
+
+
+def _granted_anew(grant: pb.GrantAffair, before: Message | None) -> pb.ActDisposition:
+    if isinstance(before, pb.GrantAffair) and lies_within(grant.terms, before.terms):
+        narrowed = pb.NarrowGrant(body=grant.body, basis=grant.basis, terms=grant.terms)
+        return pb.ActDisposition(narrow_grant=narrowed)
+    return pb.ActDisposition(grant_affair=grant)
+
+
+def _texts(entry: Mapping[str, Any], *keys: str) -> dict[str, str]:
+    if unknown := set(entry) - set(keys):
+        raise InvalidValue(f"{keys[-1]} has no key {min(unknown)}")
+    return {key: str(entry[key]) for key in keys if key in entry}
 
 
 def _body_entry(body: pb.RegisterBody) -> dict[str, Any]:
