@@ -7,10 +7,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import grpc
 from prometheus_client import CollectorRegistry
+from pydantic import model_validator
 from sqlalchemy import Engine
 
 from juki.audit.checkpoint import CheckpointKey, CheckpointSigning, audit_origin
@@ -20,12 +21,16 @@ from juki.audit.port import AuditLog
 from juki.audit.pseudonym import Pseudonymiser
 from juki.config import Configuration
 from juki.custody.port import Custody
+from juki.custody.roots import Roots
 from juki.custody.signing import DocumentSigner
 from juki.domain.legal_basis import Tier
 from juki.index.lmdb_index import LmdbIndex
 from juki.index.reading import PersonReader
 from juki.lookup.metrics import LookupMetrics
-from juki.lookup.service import LookupService
+from juki.lookup.service import Admit, LookupService
+from juki.policy.acts.config import ActsConfiguration
+from juki.policy.acts.opening import who_may_ask
+from juki.policy.acts.verification import OfficerRevocation
 from juki.policy.evaluator import Policy
 from juki.register.intake import Committed
 from juki.register.pseudonym_keys import PseudonymKeys
@@ -46,8 +51,11 @@ A prefectural server asks for bodies of its municipalities, where the law has th
 class LookupConfiguration(Configuration):
     """What a server that answers look-ups is told."""
 
-    agencies: Path
-    """TOML file of the registered bodies and the affairs each may use."""
+    acts: ActsConfiguration | None = None
+    """The register of bodies and their grants, by signed administrative acts."""
+
+    agencies: Path | None = None
+    """In its place a TOML file that nobody has signed: for development and tests."""
 
     law_revisions: Path | None = None
     """Directory of later revisions of the law, each in a directory named by its first day."""
@@ -59,6 +67,12 @@ class LookupConfiguration(Configuration):
     index_directory: Path
     """On memory-backed storage: the index holds identification information in the clear."""
 
+    @model_validator(mode="after")
+    def _one_register(self) -> Self:
+        if (self.acts is None) == (self.agencies is None):
+            raise ValueError("either [acts] or agencies says who may ask")
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Answerer:
@@ -68,8 +82,11 @@ class Answerer:
     place: str
     """Nothing for the nation, two digits for a prefecture."""
 
+    identity: str
+    """For example `spiffe://pref22.juki.example/server`."""
+
     host: str
-    """Of its identity, for example `pref22.juki.example`: its log is named after it."""
+    """Of its identity: its log is named after it."""
 
 
 def add_lookup_service(
@@ -83,6 +100,7 @@ def add_lookup_service(
     tier: Tier = Tier.NATIONAL,
     place: str = "",
     clock: Callable[[], int] = time.time_ns,
+    admit: Admit = lambda identity, office, operator: None,
 ) -> None:
     """Adds `juki.v1.LookupService` to a server whose settings name `RAW_METHODS` as raw."""
     lookup_pb2_grpc.add_LookupServiceServicer_to_server(
@@ -95,6 +113,7 @@ def add_lookup_service(
             metrics=LookupMetrics(registry),
             tier=tier,
             place=place,
+            admit=admit,
         ),
         server,
     )
@@ -113,6 +132,8 @@ class Answering:
         sealing: SealingKeys,
         custody: Custody,
         registry: CollectorRegistry,
+        roots: Roots,
+        revoked: OfficerRevocation,
     ) -> None:
         """Loads the policy, builds the index from the register, opens the log.
 
@@ -121,7 +142,10 @@ class Answering:
         """
         self._answerer = answerer
         self._registry = registry
-        self.policy = Policy.load(config.agencies, config.law_revisions)
+        # What nobody has signed is held against the law before anything else is opened.
+        unsigned = None
+        if config.agencies is not None:
+            unsigned = Policy.load(config.agencies, config.law_revisions)
         self.index = LmdbIndex(config.index_directory)
         stack.callback(self.index.close)
         self.index.rebuild(all_states(engine, sealing.sealer))
@@ -138,6 +162,19 @@ class Answering:
             pseudonymisers=self.pseudonym_keys.every,
             registry=registry,
         )
+
+        self.askers = who_may_ask(
+            stack,
+            config.acts,
+            unsigned,
+            revisions=config.law_revisions,
+            identity=answerer.identity,
+            roots_der=roots.der,
+            revocation=revoked,
+            custody=custody,
+            audit=self.audit,
+        )
+        self.policy = self.askers.policy
 
     def follow(self, committed: Committed) -> None:
         """Brings the index to what an intake has committed."""
@@ -156,6 +193,7 @@ class Answering:
             pseudonymiser=self.pseudonym_keys.newest,
             registry=self._registry,
             clock=clock,
+            admit=self.askers.admit,
         )
 
     def worker(self) -> Worker:
