@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,10 +112,13 @@ def running_lookup_server(
     directory: Path,
     *,
     sync: Callable[[int], None] = os.fdatasync,
+    bodies: str = REGISTRY,
+    revisions: Path | None = None,
+    clock: Callable[[], int] = time.time_ns,
 ) -> Iterator[LookupServer]:
     """A server of its own, with an empty index, for the block."""
     registry_file = directory / "agencies.toml"
-    registry_file.write_text(REGISTRY, encoding="utf-8")
+    registry_file.write_text(bodies, encoding="utf-8")
     registry = CollectorRegistry()
     monitor = HealthMonitor({"always": lambda: None}, registry=registry)
     with memory_directory() as memory, FileAuditLog(directory / "audit", sync=sync) as audit:
@@ -132,10 +136,11 @@ def running_lookup_server(
         add_lookup_service(
             server.grpc_server,
             index=index,
-            policy=Policy.load(registry_file),
+            policy=Policy.load(registry_file, revisions),
             audit=audit,
             pseudonymiser=lambda: PSEUDONYMISER,
             registry=registry,
+            clock=clock,
         )
         server.start()
         try:

@@ -217,7 +217,12 @@ def _law(text: str) -> Law:
 
 def _show_changes(console: Console, old: Law, new: Law, changes: Iterable[RuleChange]) -> None:
     changes = list(changes)
-    shown = Table(title=f"{old.first_day} → {new.first_day}: {len(changes)} rules differ")
+    console.print(
+        f"{old.first_day} → {new.first_day}: {len(changes)} rules differ", highlight=False
+    )
+    if not changes:
+        return
+    shown = Table()
     for column in ("rule", "change", "before", "after"):
         shown.add_column(column, overflow="fold")
     colours = {"added": "green", "removed": "red", "changed": "yellow"}

@@ -16,7 +16,7 @@ def complaint(law: Law, registry: Registry, agency: Agency, grant: Grant) -> str
     provision = law.provisions.by_basis.get(grant.basis.provision)
     if provision is None:
         return f"{grant.basis.provision} is no provision under which anything is given"
-    affair = registry.affairs.get(grant.basis)
+    affair = registry.affairs.get(grant.basis) if provision.may_be_registered else None
     case = Case(law, registry, provision, agency, grant, affair)
     return (
         _asker(provision, agency, affair)

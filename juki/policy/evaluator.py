@@ -175,7 +175,7 @@ def stand(
     provision = None if law is None else law.provision(basis.provision, day)
     if law is None or provision is None:
         _refuse(Reason.AFFAIR_UNKNOWN, f"{basis.provision} gives nothing, or not on that day")
-    affair = registry.affairs.get(basis)
+    affair = registry.affairs.get(basis) if provision.may_be_registered else None
     _affair_exists(law, provision, basis, affair, day)
     grant = agency.grant(basis, day)
     if grant is None:

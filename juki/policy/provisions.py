@@ -186,6 +186,11 @@ class Provision:
         """Whether its affairs are registered ones."""
         return self.affair in _REGISTERED
 
+    @property
+    def may_be_registered(self) -> bool:
+        """Whether an affair of it can be registered."""
+        return self.is_registered or self.affair is AffairKind.LISTED_OR_ORDER
+
     def recipient(self, kind: RecipientKind) -> Recipient | None:
         """The conditions for askers of that kind, None where it may not ask."""
         return next((one for one in self.recipients if kind in one.kinds), None)

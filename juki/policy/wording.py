@@ -28,13 +28,13 @@ class Words:
 
 
 def numeral(number: int) -> str:
-    """1 to 99 as statutes write it: 30 is 三十."""
-    tens, ones = divmod(number, 10)
-    return (
-        ("" if tens < 2 else _DIGITS[tens])
-        + ("十" if tens else "")
-        + (_DIGITS[ones] if ones or not tens else "")
-    )
+    """1 to 999 as statutes write it: 30 is 三十, 121 is 百二十一."""
+    written = ""
+    for size, sign in ((100, "百"), (10, "十")):
+        count, number = divmod(number, size)
+        if count:
+            written += ("" if count == 1 else _DIGITS[count]) + sign
+    return written + (_DIGITS[number] if number else "")
 
 
 def article(basis: str) -> Words:
@@ -53,9 +53,7 @@ def article(basis: str) -> Words:
 
 def row(table: int, item: str) -> Words:
     """A row of an Appended Table: "57-31" of table 1 is 別表第一の五十七の三十一の項."""
-    japanese = "の".join(
-        numeral(int(part)) if int(part) < 100 else part for part in item.split("-")
-    )
+    japanese = "の".join(numeral(int(part)) for part in item.split("-"))
     return Words(f"別表第{numeral(table)}の{japanese}の項", f"Appended Table {table}, item {item}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import os
 from pathlib import Path
@@ -361,3 +362,112 @@ def test_who_is_not_an_agency_is_refused_before_anything_is_looked_up(
         stub.BatchLookup(batch([1]))
     assert reason_of(refused.value) is Reason.IDENTITY_NOT_PERMITTED
     assert lookup_server.records() == []
+
+
+TOWN = f"""
+[[agency]]
+identity = "{PENSION}"
+name = "豊田市長"
+kind = "mayor"
+place = "232114"
+governor = "spiffe://pref23.juki.example/server"
+
+  [[agency.grant]]
+  provision = "30-10(1)(iv)"
+  search_keys = ["INDIVIDUAL_NUMBER"]
+
+  [[agency.grant]]
+  provision = "30-12(1)(iv)"
+  search_keys = ["INDIVIDUAL_NUMBER"]
+
+  [[agency.grant]]
+  provision = "30-10(1)(iii)"
+  search_keys = ["INDIVIDUAL_NUMBER"]
+"""
+
+
+def test_a_mayor_finds_under_30_10_only_whom_the_own_prefecture_notified(
+    trust_domain: TrustDomain,
+    national_custody: RunningCustody,
+    pension_custody: RunningCustody,
+    tmp_path: Path,
+) -> None:
+    toyota, hamamatsu, disputed, abroad = person(1), person(2), person(3), person(4)
+    toyota.address.municipality = abroad.address.municipality = "232114"
+    given = {
+        ordinal: PersonState(ordinal, status, information.SerializeToString())
+        for ordinal, status, information in (
+            (1, ResidencyStatus.RESIDENT, toyota),
+            (2, ResidencyStatus.RESIDENT, hamamatsu),
+            (4, ResidencyStatus.MOVED_ABROAD, abroad),
+        )
+    }
+    claim = disputed.SerializeToString()
+    given[3] = PersonState(3, ResidencyStatus.DISPUTED, b"", (claim,))
+    with (
+        running_lookup_server(
+            trust_domain, national_custody.client, pension_custody, tmp_path, bodies=TOWN
+        ) as server,
+        server.stub() as stub,
+    ):
+        server.index.apply([given[ordinal] for ordinal in sorted(given)], [])
+        request = batch([1, 2, 3, 4])
+        request.context.basis.provision = "30-10(1)(iv)"
+        request.context.ClearField("affair")
+        registers = stub.BatchLookup(request)
+        request.context.basis.provision = "30-10(1)(iii)"
+        cards = stub.BatchLookup(request)
+        request.context.basis.provision = "30-12(1)(iv)"
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.BatchLookup(request)
+        records = server.records()
+    found, not_found, in_dispute = (
+        lookup_pb2.LOOKUP_OUTCOME_FOUND,
+        lookup_pb2.LOOKUP_OUTCOME_NOT_FOUND,
+        lookup_pb2.LOOKUP_OUTCOME_DISPUTED,
+    )
+    assert [one.outcome for one in registers.results] == [found, not_found, in_dispute, found]
+    assert registers.results[0].information == toyota  # the code too
+    assert not registers.results[1].HasField("information")
+    assert [one.outcome for one in cards.results] == [not_found, not_found, in_dispute, found]
+    assert reason_of(refused.value) is Reason.ROUTE_NOT_PERMITTED  # not by way of the governor
+    assert [record.article for record in records] == [
+        "30-10(1)(iv)",
+        "30-10(1)(iii)",
+        "30-12(1)(iv)",
+    ]
+    assert records[0].pseudonyms == PSEUDONYMISER.pseudonyms([1, 0, 3, 4])
+
+
+def test_a_running_server_decides_by_the_new_revision_from_midnight_on(
+    trust_domain: TrustDomain,
+    national_custody: RunningCustody,
+    pension_custody: RunningCustody,
+    tmp_path: Path,
+) -> None:
+    revision = tmp_path / "law" / "2026-08-22"
+    revision.mkdir(parents=True)
+    rows = Path("juki/data/legal_affairs.tsv").read_text(encoding="utf-8").splitlines(True)
+    kept = "".join(row for row in rows if not row.startswith("1\t77\t"))
+    (revision / "legal_affairs.tsv").write_text(kept, encoding="utf-8")
+    midnight = int(datetime.datetime.fromisoformat("2026-08-22T00:00:00+09:00").timestamp())
+    now = (midnight - 1) * 10**9
+    with (
+        running_lookup_server(
+            trust_domain,
+            national_custody.client,
+            pension_custody,
+            tmp_path,
+            revisions=revision.parent,
+            clock=lambda: now,
+        ) as server,
+        server.stub() as stub,
+    ):
+        load(server, person(1))
+        assert stub.BatchLookup(batch([1])).results[0].outcome == 1
+        now = midnight * 10**9
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.BatchLookup(batch([1]))
+        assert reason_of(refused.value) is Reason.AFFAIR_UNKNOWN
+        times = [record.time_unix_nanos for record in server.records()]
+    assert times == [(midnight - 1) * 10**9, midnight * 10**9]
