@@ -163,16 +163,17 @@ class Publisher:
             target.parent.mkdir(parents=True, exist_ok=True)
             _replace(target, content, durable=True)
             folders |= {folder for folder in target.parents if self._public in folder.parents}
-        for folder in folders:
+        for folder in sorted(folders):
             sync_directory(folder)
         for path, _ in self._full:
             _remove_partial(self._public / f"{path}.p")
         self._full = []
         partial = dict(self._edge.partial())
-        for path in partial.keys() - self._partial:
-            target = self._public / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _replace(target, partial[path], durable=False)
+        for path, content in partial.items():
+            if path not in self._partial:
+                target = self._public / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _replace(target, content, durable=False)
         self._partial = set(partial)
 
     def _close_follower(self) -> None:
