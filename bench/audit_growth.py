@@ -1,8 +1,9 @@
 """How the audit log and its private index grow: bytes a person, and the time of a history.
 
-Records go through the real `FileAuditLog`, encoder and frames, at the mixed sizes of real use, with
-one thing left out: the fsync of each commit, which would take hours and adds no byte. Finished
-segments are archived, and the index follows and merges, by the code of the server.
+Records are made by the real encoder and framed as the log frames them, at the mixed sizes of real
+use; they are written in bulk, without the hand-over to the log's writer and the fsync of each
+commit, which would take hours and add no byte. Finished segments are archived, and the index
+follows and merges, by the code of the server. The tree is counted by arithmetic.
 """
 
 from __future__ import annotations
@@ -19,21 +20,24 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 
 from bench.machine import Machine
 from juki.audit.archiving import SegmentArchiver
-from juki.audit.log import FileAuditLog
+from juki.audit.encoding import SEED_BYTES, encode
+from juki.audit.log import DEFAULT_SEGMENT_BYTES, FileAuditLog
 from juki.audit.persons.following import LogFollower
 from juki.audit.persons.history import PersonHistory
 from juki.audit.persons.index import FilePersonIndex
 from juki.audit.persons.running import start_person_index
-from juki.audit.port import AuditRecord
+from juki.audit.port import AuditPosition, AuditRecord
 from juki.audit.pseudonym import Pseudonymiser
 from juki.audit.reading import LogRecords
+from juki.audit.recovery import create_segment
+from juki.audit.segment import pack_frame, segment_path
 from juki.domain.legal_basis import AffairReference, Field, SearchKey
 from juki.domain.outcome import Outcome
 
@@ -52,6 +56,7 @@ TILE_BYTES_A_RECORD: Final = 2 + 69 + 32 * 256 / 255
 """Of the public files: the entry of the bundle with its length, the hash and those above it."""
 
 _FIELDS: Final = frozenset({Field.NAME, Field.BIRTH_DATE, Field.SEX, Field.ADDRESS})
+_AFFAIRS: Final = tuple(AffairReference(1, item) for item in ("77", "57-31", "3"))
 _BODIES: Final = ("nenkin", "gaimu", "houmu", "aichi-zeimu")
 
 
@@ -139,19 +144,62 @@ def measure_growth(
     single_share: float = SINGLE_SHARE,
     seed: int = 1,
     progress: Callable[[str, float], None] = lambda *_: None,
+    looked: Callable[[Stage], None] = lambda _: None,
 ) -> GrowthFigures:
     """Grows a log to `entries` persons looked up, in a temporary directory that is removed.
 
     Looks at 1, 10, 100, ... million and at the end. `progress` is told what is being done and which
-    part of the whole is. About 22 bytes of disk a person are needed, and as much again for merging.
+    part of the whole is, `looked` each stage as it is reached. About 40 bytes
+    of disk a person are needed, and 16 more while runs merge.
     """
     figures = GrowthFigures(Machine.this(), single_share)
     with tempfile.TemporaryDirectory(prefix="juki-growth-", dir=directory) as place:
-        _Growth(Path(place), figures, single_share, seed, progress).run(entries)
+        growth = _Growth(
+            Path(place),
+            figures,
+            single_share=single_share,
+            seed=seed,
+            progress=progress,
+            looked=looked,
+        )
+        growth.run(entries)
     with tempfile.TemporaryDirectory(prefix="juki-visible-", dir=directory) as place:
         figures.visible = Latency.of(_visible_after(Path(place)))
     figures.memory_megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return figures
+
+
+class _BulkLog:
+    """Writes the segments of a log without waiting for the disk."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self._directory = directory
+        self._segment = 0
+        self._file = self._begin()
+        self.sequence = 0
+
+    def append(self, record: AuditRecord) -> None:
+        """Writes a record as `FileAuditLog` does."""
+        self._file.write(pack_frame(encode(record, os.urandom(SEED_BYTES))))
+        self.sequence += 1
+        if self._file.tell() >= DEFAULT_SEGMENT_BYTES:
+            self._file.close()
+            self._segment += 1
+            self._file = self._begin()
+
+    def flush(self) -> None:
+        """Lets readers see what was written."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Gives the file back."""
+        self._file.close()
+
+    def _begin(self) -> BinaryIO:
+        position = AuditPosition(self.sequence if self._segment else 0)
+        create_segment(self._directory, self._segment, position)
+        return segment_path(self._directory, self._segment).open("ab")
 
 
 class _Growth:
@@ -161,10 +209,13 @@ class _Growth:
         self,
         directory: Path,
         figures: GrowthFigures,
+        *,
         single_share: float,
         seed: int,
         progress: Callable[[str, float], None],
+        looked: Callable[[Stage], None],
     ) -> None:
+        self._looked = looked
         self._directory = directory
         self._figures = figures
         self._single_share = single_share
@@ -180,14 +231,14 @@ class _Growth:
         looks = [10**n for n in range(6, 20) if 10**n < entries] + [entries]
         self._persons = max(entries // 10, 1)
         with ExitStack() as stack:
-            log = FileAuditLog(self._directory / "log", sync=lambda _: None)
+            log = _BulkLog(self._directory / "log")
             stack.callback(log.close)
             records = LogRecords(self._directory / "log")
             stack.callback(records.close)
             index = FilePersonIndex(self._directory / "index", records)
             stack.callback(index.close)
-            follower = LogFollower(index, records, lambda: log.position.sequence)
-            archiver = SegmentArchiver(self._directory / "log", lambda: log.position.sequence)
+            follower = LogFollower(index, records, lambda: log.sequence)
+            archiver = SegmentArchiver(self._directory / "log", lambda: log.sequence)
             history = PersonHistory(index, lambda: [self._key])
             done = 0
             for look in looks:
@@ -202,6 +253,7 @@ class _Growth:
                     done += step
                     self._progress(f"{done:,} of {entries:,} entries", done / entries)
                 self._figures.stages.append(self._look(done, log, index, history))
+                self._looked(self._figures.stages[-1])
 
     def _spend(self, on: str, do: Callable[[], Any]) -> Any:
         started = time.perf_counter()
@@ -210,10 +262,22 @@ class _Growth:
         finally:
             self._seconds[on] += time.perf_counter() - started
 
-    def _append(self, log: FileAuditLog, persons: int) -> None:
+    def _append(self, log: _BulkLog, persons: int) -> None:
         single = int(persons * self._single_share)
+        ordinals = self._numbers.integers(1, self._persons + 1, persons, dtype=np.uint64)
+        missing = self._numbers.random(persons) < _NOT_FOUND_SHARE
+        ordinals[missing] = 0
+        pseudonyms = self._key.pseudonyms(ordinals)
+        found = np.where(missing, int(Outcome.NOT_FOUND), int(Outcome.FOUND))
+        outcomes = found.astype(np.uint8).tobytes()
+        at = 0
         for size in self._sizes(persons - single, single):
-            log.append(self._record(size))
+            end = at + size
+            log.append(
+                self._record(pseudonyms[at * 16 : end * 16], outcomes[at:end], single=size == 1)
+            )
+            at = end
+        log.flush()
 
     def _sizes(self, batched: int, single: int) -> Iterator[int]:
         """Batches with the single look-ups spread between them."""
@@ -225,31 +289,26 @@ class _Growth:
             for _ in range(between + (number < left)):
                 yield 1
 
-    def _record(self, size: int) -> AuditRecord:
-        ordinals = self._numbers.integers(1, self._persons + 1, size, dtype=np.uint64)
-        missing = self._numbers.random(size) < _NOT_FOUND_SHARE
-        ordinals[missing] = 0
-        outcomes = np.where(missing, int(Outcome.NOT_FOUND), int(Outcome.FOUND)).astype(np.uint8)
+    def _record(self, pseudonyms: bytes, outcomes: bytes, *, single: bool) -> AuditRecord:
         self._time += self._chance.randrange(10**6, 10**8)
-        single = size == 1
         return AuditRecord(
             time_unix_nanos=self._time,
             body_identity=f"spiffe://agency.juki.example/{self._chance.choice(_BODIES)}",
             request_id=str(uuid.UUID(int=self._chance.getrandbits(128))),
-            affair=AffairReference(1, self._chance.choice(("77", "57-31", "3"))),
+            affair=self._chance.choice(_AFFAIRS),
             search_key=SearchKey.INDIVIDUAL_NUMBER,
             office=f"第{self._chance.randrange(1, 40)}課",
             operator=f"operator-{self._chance.randrange(2_000)}" if single else "",
             article="30-9",
             requested_fields=_FIELDS,
             granted_fields=_FIELDS,
-            pseudonyms=self._key.pseudonyms(ordinals),
+            pseudonyms=pseudonyms,
             pseudonym_key=1,
-            outcomes=outcomes.tobytes(),
+            outcomes=outcomes,
         )
 
     def _look(
-        self, entries: int, log: FileAuditLog, index: FilePersonIndex, history: PersonHistory
+        self, entries: int, log: _BulkLog, index: FilePersonIndex, history: PersonHistory
     ) -> Stage:
         index.flush()
         found: list[int] = []
@@ -260,7 +319,7 @@ class _Growth:
             _forget(files)
             cold.append(self._time_one(history, []))
         size = index.size()
-        records = log.position.sequence
+        records = log.sequence
         return Stage(
             entries=entries,
             records=records,

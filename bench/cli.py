@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench.audit_growth import SINGLE_SHARE, GrowthFigures, measure_growth
+from bench.audit_growth import SINGLE_SHARE, GrowthFigures, Stage, measure_growth
 from bench.custody import BATCHES, CLIENTS, CustodyFigures, measure_custody
 from bench.handshakes import CALLED_BACK, MEMORY, TOKEN
 from bench.intake import IntakeFigures, IntakeLoad, measure_intake
@@ -194,11 +194,18 @@ def audit_growth(
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("growing", total=1.0)
 
+            def looked(stage: Stage) -> None:
+                bar.console.print_json(json.dumps(stage.as_dict()), indent=None)
+
             def progress(what: str, part: float) -> None:
                 bar.update(task, description=what, completed=part)
 
             figures = measure_growth(
-                entries, directory=directory, single_share=single_share, progress=progress
+                entries,
+                directory=directory,
+                single_share=single_share,
+                progress=progress,
+                looked=looked,
             )
     except JukiError as error:
         typer.echo(f"{error.reason}: {error.message}", err=True)

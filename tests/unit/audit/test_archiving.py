@@ -20,7 +20,7 @@ RECORDS = 100
 
 @pytest.fixture
 def log(tmp_path: Path, record: MakeRecord) -> Iterator[FileAuditLog]:
-    with FileAuditLog(tmp_path / "log", segment_bytes=4_000, sync=lambda _: None) as made:
+    with FileAuditLog(tmp_path / "log", segment_bytes=3_000, sync=lambda _: None) as made:
         for n in range(RECORDS):
             made.append(record(f"request-{n}"))
         yield made
