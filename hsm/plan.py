@@ -163,6 +163,8 @@ class ProvisioningPlan:
     prefectures: tuple[Prefecture, ...]
     agencies: tuple[str, ...] = ()
     """Names of national bodies, as in `spiffe://agency.<trust domain>/<name>`."""
+    officers: tuple[str, ...] = ()
+    """Names of the officers who sign administrative acts at the nation."""
     trust_domain: str = DEFAULT_TRUST_DOMAIN
     module: Path = DEFAULT_MODULE
     allowed_uids: tuple[int, ...] = field(default=())
@@ -190,6 +192,7 @@ class ProvisioningPlan:
         hosts = (
             national_host(self.trust_domain),
             *(agency_host(self.trust_domain, name) for name in self.agencies),
+            *(officer_host(self.trust_domain, name) for name in self.officers),
             *(
                 host
                 for prefecture in self.prefectures
@@ -223,6 +226,22 @@ def national_host(trust_domain: str) -> Host:
 def agency_host(trust_domain: str, name: str) -> Host:
     """A national body that asks."""
     return Host(f"agency-{name}", f"spiffe://agency.{trust_domain}/{name}", issuer="national")
+
+
+def officer_host(trust_domain: str, name: str) -> Host:
+    """The token of an officer who signs administrative acts of the nation's register."""
+    return Host(
+        name=f"officer-{name}",
+        identity=f"spiffe://national.{trust_domain}/officer/{name}",
+        issuer="national",
+        own_keys=((SIGNING, P256),),
+        own_sockets=(
+            (
+                SERVER_SOCKET,
+                ((SIGNING, _SIGNER), (TOKEN, (Operation.RANDOM, Operation.HEALTH))),
+            ),
+        ),
+    )
 
 
 def nginx_name(server: str) -> str:

@@ -100,6 +100,8 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         engine=engine,
         sealing=sealing,
         custody=custody,
+        roots_der=roots.der,
+        revocation=revocation.book,
         registry=registry,
     )
 

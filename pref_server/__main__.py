@@ -138,6 +138,8 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
             engine=engine,
             sealing=sealing,
             custody=custody,
+            roots_der=roots.der,
+            revocation=revocation.book,
             registry=registry,
         )
         intake.on_commit(answering.follow)

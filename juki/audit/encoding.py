@@ -107,6 +107,7 @@ def _encode_facts(record: AuditRecord) -> bytes:
         pseudonym_key=record.pseudonym_key,
         via=record.via,
         passed_on_to=record.passed_on_to,
+        act_digest=record.act_digest,
     ).SerializeToString()
 
 
@@ -134,6 +135,7 @@ def decode(data: bytes) -> AuditRecord:
         outcomes=message.outcomes,
         via=message.via,
         passed_on_to=message.passed_on_to,
+        act_digest=message.act_digest,
     )
 
 

@@ -64,6 +64,10 @@ class AuditRecord:
     passed_on_to: str = ""
     """Identity of the server that answers instead, and records whom it was about."""
 
+    act_digest: bytes = b""
+    """SHA-256 of an administrative act's signed bytes, where the record is of its entry in the
+    register and of no call; empty otherwise."""
+
     def __post_init__(self) -> None:
         if len(self.pseudonyms) != PSEUDONYM_BYTES * len(self.outcomes):
             raise InvalidValue("an audit record has one outcome for each 16-byte pseudonym")

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from juki.cli.policy_acts import add_commands
 from juki.cli.policy_law import diff_command, explain_command
 from juki.domain.errors import JukiError
 from juki.domain.legal_basis import ARTICLE_OF_TABLE
@@ -25,6 +26,7 @@ from juki.policy.tables import load_tables
 app = typer.Typer(help="What the law as loaded grants and refuses.", no_args_is_help=True)
 app.command("explain")(explain_command)
 app.command("diff")(diff_command)
+add_commands(app)
 
 
 @app.callback()

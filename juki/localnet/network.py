@@ -23,6 +23,7 @@ from juki.localnet.plan import (
     write_configuration,
 )
 from juki.localnet.process import ManagedProcess
+from juki.localnet.registering import register_bodies, write_officers
 from juki.rpc.channel import open_channel
 
 Progress = Callable[[str], None]
@@ -46,6 +47,7 @@ class LocalNetwork:
         self.callers = (
             *(f"cs-{municipality}-register" for municipality in plan.municipalities),
             *(f"agency-{name}" for name in plan.agencies),
+            *(f"officer-{name}" for name in plan.officers),
         )
         self.ports = {
             name: free_port() for host in self.servers for name in (host, f"{host}/metrics")
@@ -57,6 +59,8 @@ class LocalNetwork:
         """Tokens, keys, certificates and configuration files; run again, it changes nothing."""
         self.plan.directory.mkdir(parents=True, exist_ok=True)
         provision(self.plan.provisioning)
+        if self.plan.officers:
+            write_officers(self.plan)
         for host in self.servers:
             settings = self._settings(host)
             write_configuration(self.plan.host_directory(host) / "server.toml", settings)
@@ -94,6 +98,8 @@ class LocalNetwork:
     def start_some(self, names: Iterable[str], progress: Progress = lambda _: None) -> None:
         """Starts the named processes together and waits until each is ready."""
         names = list(names)
+        if "national" in names and self.plan.officers:
+            register_bodies(self.plan, self.custody)
         for name in names:
             self.processes[name].launch()
         for name in names:

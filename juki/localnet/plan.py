@@ -33,6 +33,10 @@ class NetworkPlan:
 
     agencies: tuple[str, ...] = ("nenkin", "gaimu", "houmu", "aichi-zeimu")
     agencies_file: Path = AGENCIES_FILE
+    officers: tuple[str, ...] = ()
+    """Two who register at the nation by signed acts what `agencies_file` says; with none of them
+    the nation reads that file itself, which nobody has signed."""
+
     trust_domain: str = "juki.example"
     databases: Mapping[str, str] = field(default_factory=dict)
     """Database URLs by host name ("national", "pref22", "cs-221309"); SQLite files otherwise."""
@@ -53,6 +57,7 @@ class NetworkPlan:
                 for code, municipalities in self.prefectures.items()
             ),
             agencies=self.agencies,
+            officers=self.officers,
             trust_domain=self.trust_domain,
             nginx_before=self.nginx_before,
         )
@@ -79,6 +84,16 @@ class NetworkPlan:
     def server_socket(self, host: str) -> Path:
         """The unix socket of a server that nginx stands before."""
         return self.host_directory(host) / "listening" / "server.sock"
+
+    @property
+    def acts_directory(self) -> Path:
+        """The nation's register of acts."""
+        return self.host_directory("national") / "acts"
+
+    @property
+    def officers_file(self) -> Path:
+        """The list of the officers."""
+        return self.host_directory("national") / "officers.toml"
 
     @property
     def roots(self) -> Path:
@@ -149,7 +164,7 @@ def national_settings(plan: NetworkPlan, ports: Mapping[str, int]) -> dict[str, 
     """Configuration of the national server."""
     return {
         **server_settings(plan, "national", ports),
-        "agencies": plan.agencies_file,
+        **_who_may_ask(plan),
         "audit_directory": plan.host_directory("national") / "audit",
         "person_index_directory": plan.host_directory("national") / "persons",
         "index_directory": plan.index_directory,
@@ -159,6 +174,12 @@ def national_settings(plan: NetworkPlan, ports: Mapping[str, int]) -> dict[str, 
             "approved_on": "2026-04-01",
         },
     }
+
+
+def _who_may_ask(plan: NetworkPlan) -> dict[str, Any]:
+    if not plan.officers:
+        return {"agencies": plan.agencies_file}
+    return {"acts": {"directory": plan.acts_directory, "officers": plan.officers_file}}
 
 
 def prefectural_settings(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import grpc
 from prometheus_client import CollectorRegistry
+from pydantic import model_validator
 from sqlalchemy import Engine
 
 from juki.audit.checkpoint import CheckpointKey, CheckpointSigning, audit_origin
@@ -25,7 +26,10 @@ from juki.domain.legal_basis import Tier
 from juki.index.lmdb_index import LmdbIndex
 from juki.index.reading import PersonReader
 from juki.lookup.metrics import LookupMetrics
-from juki.lookup.service import LookupService
+from juki.lookup.service import Admit, LookupService
+from juki.policy.acts.config import ActsConfiguration
+from juki.policy.acts.opening import who_may_ask
+from juki.policy.acts.verification import OfficerRevocation
 from juki.policy.evaluator import Policy
 from juki.register.intake import Committed
 from juki.register.pseudonym_keys import PseudonymKeys
@@ -46,8 +50,11 @@ A prefectural server asks for bodies of its municipalities, where the law has th
 class LookupConfiguration(Configuration):
     """What a server that answers look-ups is told."""
 
-    agencies: Path
-    """TOML file of the registered bodies and the affairs each may use."""
+    acts: ActsConfiguration | None = None
+    """The register of bodies and their grants, by signed administrative acts."""
+
+    agencies: Path | None = None
+    """In its place a TOML file that nobody has signed: for development and tests."""
 
     law_revisions: Path | None = None
     """Directory of later revisions of the law, each in a directory named by its first day."""
@@ -58,6 +65,12 @@ class LookupConfiguration(Configuration):
 
     index_directory: Path
     """On memory-backed storage: the index holds identification information in the clear."""
+
+    @model_validator(mode="after")
+    def _one_register(self) -> Self:
+        if (self.acts is None) == (self.agencies is None):
+            raise ValueError("either acts or agencies says who may ask")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,7 @@ def add_lookup_service(
     tier: Tier = Tier.NATIONAL,
     place: str = "",
     clock: Callable[[], int] = time.time_ns,
+    admit: Admit = lambda identity, office, operator: None,
 ) -> None:
     """Adds `juki.v1.LookupService` to a server whose settings name `RAW_METHODS` as raw."""
     lookup_pb2_grpc.add_LookupServiceServicer_to_server(
@@ -95,6 +109,7 @@ def add_lookup_service(
             metrics=LookupMetrics(registry),
             tier=tier,
             place=place,
+            admit=admit,
         ),
         server,
     )
@@ -112,6 +127,8 @@ class Answering:
         engine: Engine,
         sealing: SealingKeys,
         custody: Custody,
+        roots_der: Sequence[bytes],
+        revocation: OfficerRevocation,
         registry: CollectorRegistry,
     ) -> None:
         """Loads the policy, builds the index from the register, opens the log.
@@ -121,7 +138,9 @@ class Answering:
         """
         self._answerer = answerer
         self._registry = registry
-        self.policy = Policy.load(config.agencies, config.law_revisions)
+        unsigned = None
+        if config.agencies is not None:  # read before anything else is opened
+            unsigned = Policy.load(config.agencies, config.law_revisions)
         self.index = LmdbIndex(config.index_directory)
         stack.callback(self.index.close)
         self.index.rebuild(all_states(engine, sealing.sealer))
@@ -130,6 +149,19 @@ class Answering:
             config.audit_directory, signing=_checkpoint_signing(custody, answerer.host)
         )
         stack.callback(self.audit.close)
+        askers = who_may_ask(
+            stack,
+            config.acts,
+            unsigned,
+            identity=f"spiffe://{answerer.host}/server",
+            roots_der=roots_der,
+            revocation=revocation,
+            custody=custody,
+            audit=self.audit,
+            law_revisions=config.law_revisions,
+        )
+        self.policy = askers.policy
+        self._admit = askers.admit
         self.history = start_person_index(
             stack,
             directory=config.person_index_directory,
@@ -156,6 +188,7 @@ class Answering:
             pseudonymiser=self.pseudonym_keys.newest,
             registry=self._registry,
             clock=clock,
+            admit=self._admit,
         )
 
     def worker(self) -> Worker:

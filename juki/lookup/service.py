@@ -27,6 +27,10 @@ RAW_METHODS: Final = frozenset({LOOKUP_SERVICE})
 """For `ServerSettings.raw`: every method takes bytes and holds them against the contract itself."""
 
 
+Admit = Callable[[str, str, str], None]
+"""Given identity, office and operator; refuses them with JukiError (OPERATOR_NOT_REGISTERED)."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Granted:
     """A decision, made ready for many persons."""
@@ -56,12 +60,14 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         metrics: LookupMetrics,
         tier: Tier = Tier.NATIONAL,
         place: str = "",
+        admit: Admit = lambda identity, office, operator: None,
     ) -> None:
         """`clock` gives nanoseconds since 1970-01-01 UTC: when a call arrived, as it is decided and
         recorded.
 
         `pseudonymiser` gives the one of the newest key. `place` says who answers where it is not
-        the nation: two digits of a prefecture, six of a municipality.
+        the nation: two digits of a prefecture, six of a municipality. `admit` is asked before
+        policy is.
         """
         self._index = index
         self._policy = policy
@@ -71,6 +77,7 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         self._metrics = metrics
         self._tier = tier
         self._place = place
+        self._admit = admit
         self._reader = RequestReader()
         self._prepared: dict[tuple[LegalBasis, Decision], _Granted] = {}
 
@@ -128,6 +135,7 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
                 if question.basis is None:
                     raise JukiError(Reason.AFFAIR_UNKNOWN, "no provision, no row of the tables")
                 body, via = _asking(question)
+                self._admit(body, question.office, question.operator)
                 decision = self._policy.decide(
                     body,
                     question.basis,

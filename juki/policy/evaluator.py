@@ -102,11 +102,10 @@ class Policy:
         return self._registry
 
     def take_over(self, registry: Registry) -> None:
-        """Decides from now on by another registry; raises JukiError if it registers nobody."""
-        if not registry.agencies:
-            raise JukiError(
-                Reason.CONFIGURATION_INVALID, "an empty policy is not taken over: no agency"
-            )
+        """Decides from now on by another registry.
+
+        By one that registers nobody every call is refused: the last body may be withdrawn.
+        """
         with self._turning:
             self._registry = registry
             self._day = _Day(-1, registry)

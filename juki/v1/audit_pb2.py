@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from juki.v1 import lookup_pb2 as juki_dot_v1_dot_lookup__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13juki/v1/audit.proto\x12\x07juki.v1\x1a\x14juki/v1/lookup.proto\"\xcc\x03\n\x0b\x41uditRecord\x12\x17\n\x0ftime_unix_nanos\x18\x01 \x01(\x03\x12\x15\n\rbody_identity\x18\x02 \x01(\t\x12\x0e\n\x06office\x18\x03 \x01(\t\x12\x10\n\x08operator\x18\x04 \x01(\t\x12\x14\n\x0c\x61\x66\x66\x61ir_table\x18\x05 \x01(\r\x12\x13\n\x0b\x61\x66\x66\x61ir_item\x18\x06 \x01(\t\x12\x0f\n\x07\x61rticle\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12+\n\nsearch_key\x18\t \x01(\x0e\x32\x17.juki.v1.AuditSearchKey\x12(\n\x10requested_fields\x18\n \x03(\x0e\x32\x0e.juki.v1.Field\x12&\n\x0egranted_fields\x18\x0b \x03(\x0e\x32\x0e.juki.v1.Field\x12\x16\n\x0erefusal_reason\x18\x0c \x01(\t\x12\x12\n\npseudonyms\x18\r \x01(\x0c\x12\x10\n\x08outcomes\x18\x0e \x01(\x0c\x12\x15\n\rpseudonym_key\x18\x0f \x01(\r\x12\x11\n\taffair_id\x18\x10 \x01(\t\x12\x11\n\tsalt_seed\x18\x11 \x01(\x0c\x12\x0b\n\x03via\x18\x12 \x01(\t\x12\x14\n\x0cpassed_on_to\x18\x13 \x01(\t*\xa6\x01\n\x0e\x41uditSearchKey\x12 \n\x1c\x41UDIT_SEARCH_KEY_UNSPECIFIED\x10\x00\x12&\n\"AUDIT_SEARCH_KEY_INDIVIDUAL_NUMBER\x10\x01\x12)\n%AUDIT_SEARCH_KEY_RESIDENT_RECORD_CODE\x10\x02\x12\x1f\n\x1b\x41UDIT_SEARCH_KEY_FOUR_ITEMS\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13juki/v1/audit.proto\x12\x07juki.v1\x1a\x14juki/v1/lookup.proto\"\xe0\x03\n\x0b\x41uditRecord\x12\x17\n\x0ftime_unix_nanos\x18\x01 \x01(\x03\x12\x15\n\rbody_identity\x18\x02 \x01(\t\x12\x0e\n\x06office\x18\x03 \x01(\t\x12\x10\n\x08operator\x18\x04 \x01(\t\x12\x14\n\x0c\x61\x66\x66\x61ir_table\x18\x05 \x01(\r\x12\x13\n\x0b\x61\x66\x66\x61ir_item\x18\x06 \x01(\t\x12\x0f\n\x07\x61rticle\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12+\n\nsearch_key\x18\t \x01(\x0e\x32\x17.juki.v1.AuditSearchKey\x12(\n\x10requested_fields\x18\n \x03(\x0e\x32\x0e.juki.v1.Field\x12&\n\x0egranted_fields\x18\x0b \x03(\x0e\x32\x0e.juki.v1.Field\x12\x16\n\x0erefusal_reason\x18\x0c \x01(\t\x12\x12\n\npseudonyms\x18\r \x01(\x0c\x12\x10\n\x08outcomes\x18\x0e \x01(\x0c\x12\x15\n\rpseudonym_key\x18\x0f \x01(\r\x12\x11\n\taffair_id\x18\x10 \x01(\t\x12\x11\n\tsalt_seed\x18\x11 \x01(\x0c\x12\x0b\n\x03via\x18\x12 \x01(\t\x12\x14\n\x0cpassed_on_to\x18\x13 \x01(\t\x12\x12\n\nact_digest\x18\x14 \x01(\x0c*\xa6\x01\n\x0e\x41uditSearchKey\x12 \n\x1c\x41UDIT_SEARCH_KEY_UNSPECIFIED\x10\x00\x12&\n\"AUDIT_SEARCH_KEY_INDIVIDUAL_NUMBER\x10\x01\x12)\n%AUDIT_SEARCH_KEY_RESIDENT_RECORD_CODE\x10\x02\x12\x1f\n\x1b\x41UDIT_SEARCH_KEY_FOUR_ITEMS\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'juki.v1.audit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUDITSEARCHKEY']._serialized_start=518
-  _globals['_AUDITSEARCHKEY']._serialized_end=684
+  _globals['_AUDITSEARCHKEY']._serialized_start=538
+  _globals['_AUDITSEARCHKEY']._serialized_end=704
   _globals['_AUDITRECORD']._serialized_start=55
-  _globals['_AUDITRECORD']._serialized_end=515
+  _globals['_AUDITRECORD']._serialized_end=535
 # @@protoc_insertion_point(module_scope)

@@ -75,6 +75,7 @@ class AuditRecord(_message.Message):
     SALT_SEED_FIELD_NUMBER: _builtins.int
     VIA_FIELD_NUMBER: _builtins.int
     PASSED_ON_TO_FIELD_NUMBER: _builtins.int
+    ACT_DIGEST_FIELD_NUMBER: _builtins.int
     time_unix_nanos: _builtins.int
     """When the call arrived, nanoseconds since 1970-01-01 UTC."""
     body_identity: _builtins.str
@@ -119,6 +120,10 @@ class AuditRecord(_message.Message):
     """Identity of the server that the call was passed on to, which records whom it was about; empty
     where this server answered itself.
     """
+    act_digest: _builtins.bytes
+    """SHA-256 of the signed bytes of an administrative act, 32 bytes, where the record is of the act's
+    entry in the register and of no lookup; empty otherwise.
+    """
     @_builtins.property
     def requested_fields(self) -> _containers.RepeatedScalarFieldContainer[_lookup_pb2.Field.ValueType]:
         """The fields the caller asked for, ascending."""
@@ -149,10 +154,11 @@ class AuditRecord(_message.Message):
         salt_seed: _builtins.bytes = ...,
         via: _builtins.str = ...,
         passed_on_to: _builtins.str = ...,
+        act_digest: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affair_id", b"affair_id", "affair_item", b"affair_item", "affair_table", b"affair_table", "article", b"article", "body_identity", b"body_identity", "granted_fields", b"granted_fields", "office", b"office", "operator", b"operator", "outcomes", b"outcomes", "passed_on_to", b"passed_on_to", "pseudonym_key", b"pseudonym_key", "pseudonyms", b"pseudonyms", "refusal_reason", b"refusal_reason", "request_id", b"request_id", "requested_fields", b"requested_fields", "salt_seed", b"salt_seed", "search_key", b"search_key", "time_unix_nanos", b"time_unix_nanos", "via", b"via"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["act_digest", b"act_digest", "affair_id", b"affair_id", "affair_item", b"affair_item", "affair_table", b"affair_table", "article", b"article", "body_identity", b"body_identity", "granted_fields", b"granted_fields", "office", b"office", "operator", b"operator", "outcomes", b"outcomes", "passed_on_to", b"passed_on_to", "pseudonym_key", b"pseudonym_key", "pseudonyms", b"pseudonyms", "refusal_reason", b"refusal_reason", "request_id", b"request_id", "requested_fields", b"requested_fields", "salt_seed", b"salt_seed", "search_key", b"search_key", "time_unix_nanos", b"time_unix_nanos", "via", b"via"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

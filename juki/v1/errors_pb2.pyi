@@ -84,6 +84,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The body may not search by this key for this affair."""
     ERROR_REASON_AGGREGATES_ONLY: _ErrorReason.ValueType  # 55
     """The provision serves totals only: nothing of a single person is answered under it."""
+    ERROR_REASON_OPERATOR_NOT_REGISTERED: _ErrorReason.ValueType  # 58
+    """The body's department or operator is not registered."""
+    ERROR_REASON_FOUR_EYES_REQUIRED: _ErrorReason.ValueType  # 59
+    """The administrative act needs the signatures of two different officers."""
     ERROR_REASON_AUDIT_UNAVAILABLE: _ErrorReason.ValueType  # 60
     """The lookup could not be recorded, so it is not answered."""
     ERROR_REASON_CUSTODY_UNAVAILABLE: _ErrorReason.ValueType  # 61
@@ -180,6 +184,10 @@ ERROR_REASON_SEARCH_KEY_NOT_GRANTED: ErrorReason.ValueType  # 54
 """The body may not search by this key for this affair."""
 ERROR_REASON_AGGREGATES_ONLY: ErrorReason.ValueType  # 55
 """The provision serves totals only: nothing of a single person is answered under it."""
+ERROR_REASON_OPERATOR_NOT_REGISTERED: ErrorReason.ValueType  # 58
+"""The body's department or operator is not registered."""
+ERROR_REASON_FOUR_EYES_REQUIRED: ErrorReason.ValueType  # 59
+"""The administrative act needs the signatures of two different officers."""
 ERROR_REASON_AUDIT_UNAVAILABLE: ErrorReason.ValueType  # 60
 """The lookup could not be recorded, so it is not answered."""
 ERROR_REASON_CUSTODY_UNAVAILABLE: ErrorReason.ValueType  # 61

@@ -1,0 +1,1 @@
+"""Administrative acts: how bodies, operators, ordinances and their grants are registered."""
