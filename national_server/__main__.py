@@ -96,18 +96,13 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     answering = Answering(
         stack,
         config,
-        Answerer(
-            Tier.NATIONAL,
-            "",
-            national_identity(config.trust_domain),
-            f"national.{config.trust_domain}",
-        ),
+        Answerer(Tier.NATIONAL, "", f"national.{config.trust_domain}"),
         engine=engine,
         sealing=sealing,
         custody=custody,
+        roots_der=roots.der,
+        revocation=revocation.book,
         registry=registry,
-        roots=roots,
-        revoked=revocation.book,
     )
 
     def follow(committed: Committed) -> None:

@@ -128,20 +128,19 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         metrics=RelayMetrics(registry),
     )
     intake.on_commit(lambda committed: relay.wake())
-    own_identity = prefecture_identity(config.prefecture, config.trust_domain)
     own_host = f"pref{config.prefecture}.{config.trust_domain}"
     answering = None
     if config.lookups is not None:
         answering = Answering(
             stack,
             config.lookups,
-            Answerer(Tier.PREFECTURAL, config.prefecture, own_identity, own_host),
+            Answerer(Tier.PREFECTURAL, config.prefecture, own_host),
             engine=engine,
             sealing=sealing,
             custody=custody,
+            roots_der=roots.der,
+            revocation=revocation.book,
             registry=registry,
-            roots=roots,
-            revoked=revocation.book,
         )
         intake.on_commit(answering.follow)
     follower = ReturnsFollower(

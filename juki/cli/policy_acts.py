@@ -22,6 +22,7 @@ from juki.custody.client import CustodyClient
 from juki.custody.roots import load_roots
 from juki.custody.signing import DocumentSigner
 from juki.domain.errors import JukiError, Reason
+from juki.lookup.running import LookupConfiguration
 from juki.policy.acts.building import build_registry
 from juki.policy.acts.dates import JST, of_nanos
 from juki.policy.acts.dispositions import gives, in_words
@@ -35,12 +36,14 @@ from juki.policy.acts.verification import ActVerifier, VerifiedAct
 from juki.policy.acts.wire import decode_act, digest
 from juki.policy.revisions import load_laws
 from juki.revocation.lists import CertificateFacts
-from juki.rpc.names import national_identity
+from juki.rpc.names import national_identity, prefecture_identity
+from juki.server_config import ServerConfiguration
 from juki.v1 import acts_pb2 as pb
 from national_server.config import NationalConfiguration
+from pref_server.config import PrefecturalConfiguration
 
 ConfigOption = Annotated[
-    Path, typer.Option(help="The server's TOML file, with its [acts].", dir_okay=False)
+    Path, typer.Option(help="The server's TOML file, with a table acts.", dir_okay=False)
 ]
 CustodyOption = Annotated[Path, typer.Option(help="Socket of the officer's own custody.")]
 AuthorityOption = Annotated[str, typer.Option(help="Number and date of the decision document.")]
@@ -103,7 +106,7 @@ def propose_command(
 ) -> None:
     """Propose an act: all that FILE says and the register has not yet. A second officer approves.
 
-    FILE has the form of deploy/demo/agencies.toml, and may have [[department]] and [[operator]].
+    FILE has the form of deploy/demo/agencies.toml, and may have tables department and operator.
     What FILE does not mention stays as it is. A grant that FILE writes narrower is narrowed, which
     takes one officer only where the act gives nothing else.
 
@@ -305,19 +308,27 @@ def _propose(
 
 
 def _desk(config: Path) -> _Desk:
-    loaded = load_config(config, NationalConfiguration)
-    if loaded.acts is None:
-        raise JukiError(Reason.CONFIGURATION_INVALID, f"{config.name} has no [acts]")
-    identity = national_identity(loaded.trust_domain)
+    server, lookups, identity = _server(config)
+    if lookups is None or lookups.acts is None:
+        raise JukiError(Reason.CONFIGURATION_INVALID, f"{config.name} has no table acts")
     verifier = ActVerifier(
         identity,
-        OfficersFile(loaded.acts.officers),
-        load_roots(loaded.roots_pem).der,
+        OfficersFile(lookups.acts.officers),
+        load_roots(server.roots_pem).der,
         _ServerJudges(),
     )
-    directory = loaded.acts.directory
+    directory = lookups.acts.directory
     history = replay(directory, verifier) if directory.exists() else EMPTY
     return _Desk(directory, identity, verifier, history)
+
+
+def _server(config: Path) -> tuple[ServerConfiguration, LookupConfiguration | None, str]:
+    if "prefecture" in _read(config):
+        prefecture = load_config(config, PrefecturalConfiguration)
+        identity = prefecture_identity(prefecture.prefecture, prefecture.trust_domain)
+        return prefecture, prefecture.lookups, identity
+    national = load_config(config, NationalConfiguration)
+    return national, national, national_identity(national.trust_domain)
 
 
 def _proposal(desk: _Desk, name: str) -> Proposal:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -26,6 +27,9 @@ from juki.demo.towns import HAMAMATSU, NAMES, PREFECTURES
 from juki.localnet.network import LocalNetwork
 from juki.localnet.plan import NetworkPlan
 
+OFFICERS: Final = ("sato", "suzuki")
+"""Who register the demo's bodies by a signed act: one proposes it, the other approves."""
+
 
 class Demo:
     """One run of the demo in a directory of its own."""
@@ -37,7 +41,7 @@ class Demo:
         self._residents = residents
         self._seed = seed
         self._events = events
-        self.network = LocalNetwork(NetworkPlan(directory, PREFECTURES))
+        self.network = LocalNetwork(NetworkPlan(directory, PREFECTURES, officers=OFFICERS))
         self.result = DemoResult()
         self.numbers: list[str] = []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ from juki.audit.port import AuditLog
 from juki.audit.pseudonym import Pseudonymiser
 from juki.config import Configuration
 from juki.custody.port import Custody
-from juki.custody.roots import Roots
 from juki.custody.signing import DocumentSigner
 from juki.domain.legal_basis import Tier
 from juki.index.lmdb_index import LmdbIndex
@@ -70,7 +69,7 @@ class LookupConfiguration(Configuration):
     @model_validator(mode="after")
     def _one_register(self) -> Self:
         if (self.acts is None) == (self.agencies is None):
-            raise ValueError("either [acts] or agencies says who may ask")
+            raise ValueError("either acts or agencies says who may ask")
         return self
 
 
@@ -82,11 +81,8 @@ class Answerer:
     place: str
     """Nothing for the nation, two digits for a prefecture."""
 
-    identity: str
-    """For example `spiffe://pref22.juki.example/server`."""
-
     host: str
-    """Of its identity: its log is named after it."""
+    """Of its identity, for example `pref22.juki.example`: its log is named after it."""
 
 
 def add_lookup_service(
@@ -131,9 +127,9 @@ class Answering:
         engine: Engine,
         sealing: SealingKeys,
         custody: Custody,
+        roots_der: Sequence[bytes],
+        revocation: OfficerRevocation,
         registry: CollectorRegistry,
-        roots: Roots,
-        revoked: OfficerRevocation,
     ) -> None:
         """Loads the policy, builds the index from the register, opens the log.
 
@@ -142,9 +138,8 @@ class Answering:
         """
         self._answerer = answerer
         self._registry = registry
-        # What nobody has signed is held against the law before anything else is opened.
         unsigned = None
-        if config.agencies is not None:
+        if config.agencies is not None:  # read before anything else is opened
             unsigned = Policy.load(config.agencies, config.law_revisions)
         self.index = LmdbIndex(config.index_directory)
         stack.callback(self.index.close)
@@ -154,6 +149,19 @@ class Answering:
             config.audit_directory, signing=_checkpoint_signing(custody, answerer.host)
         )
         stack.callback(self.audit.close)
+        askers = who_may_ask(
+            stack,
+            config.acts,
+            unsigned,
+            identity=f"spiffe://{answerer.host}/server",
+            roots_der=roots_der,
+            revocation=revocation,
+            custody=custody,
+            audit=self.audit,
+            law_revisions=config.law_revisions,
+        )
+        self.policy = askers.policy
+        self._admit = askers.admit
         self.history = start_person_index(
             stack,
             directory=config.person_index_directory,
@@ -162,19 +170,6 @@ class Answering:
             pseudonymisers=self.pseudonym_keys.every,
             registry=registry,
         )
-
-        self.askers = who_may_ask(
-            stack,
-            config.acts,
-            unsigned,
-            revisions=config.law_revisions,
-            identity=answerer.identity,
-            roots_der=roots.der,
-            revocation=revoked,
-            custody=custody,
-            audit=self.audit,
-        )
-        self.policy = self.askers.policy
 
     def follow(self, committed: Committed) -> None:
         """Brings the index to what an intake has committed."""
@@ -193,7 +188,7 @@ class Answering:
             pseudonymiser=self.pseudonym_keys.newest,
             registry=self._registry,
             clock=clock,
-            admit=self.askers.admit,
+            admit=self._admit,
         )
 
     def worker(self) -> Worker:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,27 +30,23 @@ class Askers:
     admit: Callable[[str, str, str], None]
     """Given identity, office and operator; raises OPERATOR_NOT_REGISTERED."""
 
-    names: Mapping[str, str]
-    """Names of bodies by identity, former bodies among them."""
-
 
 def who_may_ask(
     stack: ExitStack,
     acts: ActsConfiguration | None,
     unsigned: Policy | None,
     *,
-    revisions: Path | None,
     identity: str,
     roots_der: Sequence[bytes],
     revocation: OfficerRevocation,
     custody: SigningCustody,
     audit: AuditLog,
+    law_revisions: Path | None,
 ) -> Askers:
     """By the acts of the server with this identity, which are followed until the stack is closed.
 
-    `revisions` is the directory of later revisions of the law; `unsigned` is the policy of a file,
-    for servers that have no register of acts. Raises as `ActRegister` does, and
-    CONFIGURATION_INVALID where there is neither.
+    `unsigned` is the policy of a file, for servers that have no register of acts. Raises as
+    `ActRegister` does, and CONFIGURATION_INVALID where there is neither.
     """
     if acts is not None:
         register = ActRegister(
@@ -58,17 +54,16 @@ def who_may_ask(
             verifier=ActVerifier(identity, OfficersFile(acts.officers), roots_der, revocation),
             signer=DocumentSigner(custody),
             audit=audit,
-            laws=load_laws(revisions),
+            laws=load_laws(law_revisions),
             clock=time.time_ns,
         )
         worker = Worker("administrative-acts", register.work, wake=register.wake)
         worker.start()
         stack.callback(worker.close)
-        return Askers(register.policy, register.admit, register.body_names)
+        return Askers(register.policy, register.admit)
     if unsigned is None:
         raise JukiError(Reason.CONFIGURATION_INVALID, "nothing says who may ask")
-    names = {one: agency.name for one, agency in unsigned.registry.agencies.items()}
-    return Askers(unsigned, _anybody, names)
+    return Askers(unsigned, _anybody)
 
 
 def _anybody(identity: str, office: str, operator: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,6 @@ from juki.policy.acts.files import (
     read_proposal,
     remove_partials,
 )
-from juki.policy.acts.names import BodyNames
 from juki.policy.acts.operators import Operators
 from juki.policy.acts.replay import replay
 from juki.policy.acts.signing import accept
@@ -92,11 +91,6 @@ class ActRegister:
         """The policy, which goes on deciding by the newest acts."""
         assert self._policy is not None
         return self._policy
-
-    @property
-    def body_names(self) -> Mapping[str, str]:
-        """The names of all bodies ever registered, by identity; it follows further acts."""
-        return BodyNames(lambda: self._history.register)
 
     def admit(self, identity: str, office: str, operator: str) -> None:
         """Raises OPERATOR_NOT_REGISTERED for a department or operator that the body has not."""
