@@ -15,13 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from juki.audit.encoding import decode
 from juki.audit.log import FileAuditLog
+from juki.audit.persons.running import start_person_index
 from juki.audit.port import AuditRecord
 from juki.audit.segment import read_frames, read_header, segments
 from juki.custody.tls import channel_credentials, server_credentials
 from juki.disclosure.book import RequestBook
 from juki.disclosure.document import Discloser
 from juki.disclosure.running import DisclosureStore, add_disclosure_service
-from juki.disclosure.scanning import ScanningHistory
 from juki.disclosure.service import CALLERS as COUNTERS
 from juki.disclosure.service import DISCLOSURE_SERVICE, DisclosureAudit
 from juki.disclosure.words import J_LIS, governor
@@ -42,7 +42,7 @@ from juki.store.engine import migrate, open_engine
 from juki.v1 import disclosure_pb2, disclosure_pb2_grpc, identification_pb2, lookup_pb2_grpc
 from national_server.tables import person_request_act, register_root
 from tests.custody_fixtures import RunningCustody, TrustDomain, running_custody
-from tests.lookup_fixtures import PENSION, REGISTRY, SERVER_NAME
+from tests.lookup_fixtures import REGISTRY, SERVER_NAME
 from tests.people import memory_directory
 from tests.register_fixtures import DOMAIN, Nation
 from tests.revocation_fixtures import SetClock, own_lists, roots_der
@@ -209,8 +209,16 @@ def running_disclosure_server(
         index = LmdbIndex(memory / "index", map_bytes=1 << 28)
         stack.callback(index.close)
         index.rebuild([])
+        history = start_person_index(
+            stack,
+            directory=directory / "persons",
+            audit_directory=directory / "audit",
+            durable_to=lambda: audit.position.sequence,
+            pseudonymisers=pseudonym_keys.every,
+            registry=registry,
+        )
         agencies = directory / "agencies.toml"
-        agencies.write_text(REGISTRY, encoding="utf-8")
+        agencies.write_text(REGISTRY.replace("a pension office", "日本年金機構"), encoding="utf-8")
         server = JukiServer(
             ServerSettings("127.0.0.1:0", raw=RAW_METHODS),
             server_credentials(national.client, trust_domain.roots_pem),
@@ -219,10 +227,11 @@ def running_disclosure_server(
             revocation=book,
             registry=registry,
         )
+        policy = Policy.load(agencies)
         add_lookup_service(
             server.grpc_server,
             index=index,
-            policy=Policy.load(agencies),
+            policy=policy,
             audit=audit,
             pseudonymiser=pseudonym_keys.newest,
             registry=registry,
@@ -240,8 +249,9 @@ def running_disclosure_server(
                 (person_request_act, register_root),
                 None if prefecture else index,
             ),
-            discloser=Discloser(name, identity, DOMAIN, {PENSION: "日本年金機構"}),
-            history=ScanningHistory(directory / "audit", pseudonym_keys.every),
+            discloser=Discloser(name, identity, DOMAIN, lambda: policy.registry),
+            history=history,
+            durable_to=lambda: audit.position.sequence,
             audit=DisclosureAudit(audit, pseudonym_keys.newest, time.time_ns),
             clock=clock,
             fee_yen=fee_yen,

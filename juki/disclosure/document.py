@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -13,12 +14,16 @@ from juki.disclosure.held import HeldNotification, HeldPerson
 from juki.domain.change import ChangeReason
 from juki.domain.errors import InvalidValue
 from juki.domain.person_request import japanese_day
+from juki.policy.registry import Registry
 from juki.register.held import HeldClaim
 from juki.v1 import disclosure_pb2, identification_pb2, lookup_pb2
 
 FORM_VERSION: Final = 1
 DOCUMENT_PROVISIONS: Final = 300
 """Provisions in a document: with their proofs well below the 4 MiB of a message."""
+
+CATCH_UP_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 0.05
 
 Prove = Callable[[HistoryEntry], str]
 """The inclusion proof of an entry as JSON; empty where the log has none yet."""
@@ -36,8 +41,8 @@ class Discloser:
     name: str
     identity: str
     trust_domain: str
-    body_names: Mapping[str, str]
-    """Registered bodies' names by identity."""
+    registry: Callable[[], Registry]
+    """Bodies and affairs as registered now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +57,17 @@ class ProvisionPage:
 class DocumentMaker:
     """Makes the document of a person."""
 
-    def __init__(self, discloser: Discloser, history: History, prove: Prove = no_proof) -> None:
+    def __init__(
+        self,
+        discloser: Discloser,
+        history: History,
+        durable_to: Callable[[], int],
+        prove: Prove = no_proof,
+    ) -> None:
+        """`durable_to` gives the sequence of the log's last durable record."""
         self._discloser = discloser
         self._history = history
+        self._durable_to = durable_to
         self._prove = prove
 
     def document(
@@ -86,7 +99,22 @@ class DocumentMaker:
         return document
 
     def provisions(self, person: HeldPerson, limit: int, page_token: str) -> ProvisionPage:
-        """A page over all ordinals that are the person's; raises as `History` does.
+        """A page of provisions; raises as `History` does.
+
+        The first page is given once the index has caught up with the log as it is now. Should the
+        index be longer about it than `CATCH_UP_SECONDS`, what it has is given, and `complete_to`
+        says how far that is.
+        """
+        durable_to = 0 if page_token else self._durable_to()
+        until = time.monotonic() + CATCH_UP_SECONDS
+        while True:
+            page = self._page(person, limit, page_token)
+            if page.complete_to >= durable_to or time.monotonic() > until:
+                return page
+            time.sleep(_LOOK_SECONDS)
+
+    def _page(self, person: HeldPerson, limit: int, page_token: str) -> ProvisionPage:
+        """A page over all ordinals that are the person's.
 
         Where a person has several (they were taken for two once), their pages are merged by time:
         the token is the position before which the next page begins.
@@ -120,18 +148,19 @@ class DocumentMaker:
         return ProvisionPage([self._provision(e) for e in kept], next_token, min(complete_to))
 
     def _provision(self, entry: HistoryEntry) -> disclosure_pb2.DisclosedProvision:
-        affair = words.affair(entry.affair)
         discloser = self._discloser
+        registry = discloser.registry()
+        recipient, affair = words.affair(entry.article, entry.affair, registry)
         provision = disclosure_pb2.DisclosedProvision(
             body_identity=entry.body_identity,
-            body_name=words.body(entry.body_identity, discloser.body_names, discloser.trust_domain),
+            body_name=words.body(entry.body_identity, registry, discloser.trust_domain),
             office=entry.office,
             operator=entry.operator,
             article=entry.article,
             article_words=words.article(entry.article),
             affair=entry.affair,
-            recipient_words="" if affair is None else affair.recipient,
-            affair_words="" if affair is None else affair.affair,
+            recipient_words=recipient,
+            affair_words=affair,
             fields=cast("Sequence[lookup_pb2.Field.ValueType]", entry.given_fields),
             field_words=[words.FIELDS[field] for field in entry.given_fields],
             outcome=cast("lookup_pb2.LookupOutcome.ValueType", int(entry.outcome)),

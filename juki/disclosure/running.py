@@ -38,18 +38,22 @@ def add_disclosure_service(
     store: DisclosureStore,
     discloser: Discloser,
     history: History,
+    durable_to: Callable[[], int],
     audit: DisclosureAudit,
     clock: Callable[[], datetime.datetime],
     fee_yen: int = 0,
     serves: Callable[[str], bool] = lambda municipality: True,
     prove: Prove = no_proof,
 ) -> RequestBook:
-    """Adds `juki.v1.DisclosureService`; the server's allow-list must name its callers."""
+    """Adds `juki.v1.DisclosureService`; the server's allow-list must name its callers.
+
+    `durable_to` gives the sequence of the log's last durable record, which `history` follows.
+    """
     book = RequestBook(store.engine, store.sealer, store.tables, clock)
     servicer = DisclosureServicer(
         book=book,
         records=PersonRecords(store.engine, store.sealer, store.index),
-        documents=DocumentMaker(discloser, history, prove),
+        documents=DocumentMaker(discloser, history, durable_to, prove),
         audit=audit,
         fee_yen=fee_yen,
         municipalities=serves,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Final
@@ -11,9 +10,10 @@ from typing import Final
 from juki.domain.change import ChangeReason, RecordState
 from juki.domain.codes import LocalGovernmentCode
 from juki.domain.errors import InvalidValue
-from juki.domain.legal_basis import Affair, AffairReference, Field
+from juki.domain.legal_basis import Affair, AffairReference, Field, LegalBasis
 from juki.domain.municipalities import municipality_directory
 from juki.domain.residency import ResidencyStatus
+from juki.policy.registry import Registry
 from juki.policy.tables import load_tables
 from juki.rpc.identity import Identity, IdentityKind
 
@@ -92,12 +92,21 @@ def article(provision: str) -> str:
     return words
 
 
-def affair(reference: str) -> Affair | None:
-    """The row of the Appended Tables that "1:77" names; None for anything else."""
+def affair(provision: str, reference: str, registry: Registry) -> tuple[str, str]:
+    """Recipient and affair in the words of the Act's table, ordinance or order; else nothing."""
     try:
-        return _affairs().get(AffairReference.parse(reference))
+        row = _affairs().get(AffairReference.parse(reference))
+        if row is not None:
+            return row.recipient, row.affair
     except InvalidValue:
-        return None
+        pass
+    try:
+        registered = registry.affairs.get(LegalBasis(provision, reference))
+    except InvalidValue:
+        registered = None
+    if registered is None:
+        return "", ""
+    return registered.recipient, f"{registered.instrument}　{registered.text}"
 
 
 def row(reference: str) -> str:
@@ -127,10 +136,10 @@ def municipality(digits: str) -> str:
     return f"{entry.prefecture_name}{name}"
 
 
-def body(uri: str, names: Mapping[str, str], trust_domain: str) -> str:
+def body(uri: str, registry: Registry, trust_domain: str) -> str:
     """The name of a calling body: as registered, a municipality's or governor's; else the URI."""
-    if uri in names:
-        return names[uri]
+    if uri in registry.agencies:
+        return registry.agencies[uri].name
     try:
         identity = Identity.parse(uri, trust_domain)
     except InvalidValue:
