@@ -16,8 +16,8 @@ import cs_gateway.cli
 import hsm.cli
 import juki.agency.cli
 import juki.audit.cli
-import juki.cli.policy
 import juki.cli.disclosure
+import juki.cli.policy
 import juki.cli.register
 import juki.evidence.cli
 import juki.population.cli

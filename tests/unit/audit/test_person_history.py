@@ -18,10 +18,10 @@ from juki.audit.port import AuditRecord
 from juki.audit.pseudonym import Pseudonymiser
 from juki.audit.reading import LogRecords
 from juki.audit.segment import segments
-from juki.disclosure.scanning import ScanningHistory
 from juki.domain.errors import InvalidValue
 from juki.domain.legal_basis import AffairReference, Field, SearchKey
 from juki.domain.outcome import Outcome
+from tests.scanning_history import ScanningHistory
 
 MakeRecord = Callable[..., AuditRecord]
 KEYS = [Pseudonymiser(bytes([n]) * 32, n) for n in (1, 2, 3)]
