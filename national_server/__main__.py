@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import sys
-import time
 from contextlib import ExitStack
 
 from prometheus_client import CollectorRegistry
@@ -13,10 +12,9 @@ from sqlalchemy import Engine
 from juki.custody.client import CustodyClient
 from juki.custody.port import INDIVIDUAL_NUMBER, Custody
 from juki.custody.roots import load_roots
-from juki.disclosure.document import Discloser
-from juki.disclosure.running import DisclosureStore, add_disclosure_service
+from juki.disclosure.running import add_disclosure_service
 from juki.disclosure.service import CALLERS as COUNTERS
-from juki.disclosure.service import DISCLOSURE_SERVICE, DisclosureAudit
+from juki.disclosure.service import DISCLOSURE_SERVICE
 from juki.disclosure.words import J_LIS
 from juki.domain.legal_basis import Tier
 from juki.evidence.workers import evidence_workers
@@ -184,18 +182,13 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     if config.disclosure_fee is not None:
         add_disclosure_service(
             server,
-            store=DisclosureStore(
-                engine, sealer, (person_request_act, register_root), answering.index
-            ),
-            discloser=Discloser(
-                J_LIS,
-                national_identity(config.trust_domain),
-                config.trust_domain,
-                lambda: answering.policy.registry,
-            ),
-            history=answering.history,
-            durable_to=lambda: answering.audit.position.sequence,
-            audit=DisclosureAudit(answering.audit, answering.pseudonym_keys.newest, time.time_ns),
+            answering,
+            engine=engine,
+            sealer=sealer,
+            tables=(person_request_act, register_root),
+            name=J_LIS,
+            identity=national_identity(config.trust_domain),
+            trust_domain=config.trust_domain,
             clock=_utc_now,
             fee_yen=config.disclosure_fee.yen,
         )

@@ -13,6 +13,9 @@ from prometheus_client import CollectorRegistry
 
 from juki.custody.client import CustodyClient
 from juki.custody.roots import load_roots
+from juki.disclosure.running import add_disclosure_service
+from juki.disclosure.service import DISCLOSURE_SERVICE
+from juki.disclosure.words import governor
 from juki.domain.legal_basis import Tier
 from juki.evidence.workers import evidence_workers
 from juki.lookup.running import CALLERS, Answerer, Answering
@@ -52,7 +55,7 @@ from pref_server.governor_relay import RELAY_SERVICE, GovernorRelay
 from pref_server.grants import GrantKeeper
 from pref_server.relay import Relay, RelayMetrics
 from pref_server.returns import ReturnsFollower
-from pref_server.tables import register_root
+from pref_server.tables import person_request_act, register_root
 
 GATEWAYS = frozenset({IdentityKind.CS_GATEWAY})
 BODIES = frozenset({IdentityKind.AGENCY})
@@ -165,7 +168,15 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
             "juki.v1.NotificationIntakeService": GATEWAYS,
             "juki.v1.CodeService": GATEWAYS,
             REVOCATION_SERVICE: GATEWAYS | PREFECTURES,
-            **({} if answering is None else {LOOKUP_SERVICE: CALLERS, RELAY_SERVICE: BODIES}),
+            **(
+                {}
+                if answering is None
+                else {
+                    LOOKUP_SERVICE: CALLERS,
+                    RELAY_SERVICE: BODIES,
+                    DISCLOSURE_SERVICE: GATEWAYS,
+                }
+            ),
             HEALTH_REPORT_SERVICE: EVERY_KIND,
         },
         health_servicer=monitor.servicer,
@@ -196,6 +207,18 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
 
     if answering is not None:
         answering.serve(server)
+        add_disclosure_service(
+            server,
+            answering,
+            engine=engine,
+            sealer=sealer,
+            tables=(person_request_act, register_root),
+            name=governor(config.prefecture),
+            identity=prefecture_identity(config.prefecture, config.trust_domain),
+            trust_domain=config.trust_domain,
+            clock=_utc_now,
+            serves=lambda municipality: municipality in callers.municipalities,
+        )
         relay_pb2_grpc.add_GovernorRelayServiceServicer_to_server(
             GovernorRelay(
                 identity=prefecture_identity(config.prefecture, config.trust_domain),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,22 +14,25 @@ from prometheus_client import CollectorRegistry
 
 from juki.audit.encoding import decode
 from juki.audit.log import FileAuditLog
-from juki.audit.persons.running import start_person_index
 from juki.audit.port import AuditRecord
 from juki.audit.segment import read_frames, read_header, segments
 from juki.custody.tls import channel_credentials, server_credentials
 from juki.disclosure.book import RequestBook
-from juki.disclosure.document import Discloser
-from juki.disclosure.running import DisclosureStore, add_disclosure_service
+from juki.disclosure.running import add_disclosure_service
 from juki.disclosure.service import CALLERS as COUNTERS
-from juki.disclosure.service import DISCLOSURE_SERVICE, DisclosureAudit
+from juki.disclosure.service import DISCLOSURE_SERVICE
 from juki.disclosure.words import J_LIS, governor
 from juki.domain.change import ChangeReason
 from juki.domain.codes import ResidentRecordCode
+from juki.domain.legal_basis import Tier
 from juki.index.lmdb_index import LmdbIndex
-from juki.lookup.running import CALLERS, add_lookup_service
+from juki.lookup.running import (
+    CALLERS,
+    Answerer,
+    Answering,
+    LookupConfiguration,
+)
 from juki.lookup.service import LOOKUP_SERVICE, RAW_METHODS
-from juki.policy.evaluator import Policy
 from juki.register.pseudonym_keys import PseudonymKeys
 from juki.register.states import all_states
 from juki.revocation.spreading import OwnList
@@ -203,22 +205,25 @@ def running_disclosure_server(
             custody=national.client,  # type: ignore[arg-type]
             revocation=book,  # type: ignore[arg-type]
         )
-        pseudonym_keys = PseudonymKeys(nation.sealing.keys)
         memory = stack.enter_context(memory_directory())
-        audit = stack.enter_context(FileAuditLog(directory / "audit"))
-        index = LmdbIndex(memory / "index", map_bytes=1 << 28)
-        stack.callback(index.close)
-        index.rebuild([])
-        history = start_person_index(
-            stack,
-            directory=directory / "persons",
-            audit_directory=directory / "audit",
-            durable_to=lambda: audit.position.sequence,
-            pseudonymisers=pseudonym_keys.every,
-            registry=registry,
-        )
         agencies = directory / "agencies.toml"
         agencies.write_text(REGISTRY.replace("a pension office", "日本年金機構"), encoding="utf-8")
+        answering = Answering(
+            stack,
+            LookupConfiguration(
+                agencies=agencies,
+                audit_directory=directory / "audit",
+                person_index_directory=directory / "persons",
+                index_directory=memory / "index",
+            ),
+            Answerer(Tier.NATIONAL, "", f"national.{DOMAIN}"),
+            engine=engine,
+            sealing=nation.sealing,
+            custody=national.client,
+            roots_der=roots_der(trust_domain),
+            revocation=book,
+            registry=registry,
+        )
         server = JukiServer(
             ServerSettings("127.0.0.1:0", raw=RAW_METHODS),
             server_credentials(national.client, trust_domain.roots_pem),
@@ -227,15 +232,7 @@ def running_disclosure_server(
             revocation=book,
             registry=registry,
         )
-        policy = Policy.load(agencies)
-        add_lookup_service(
-            server.grpc_server,
-            index=index,
-            policy=policy,
-            audit=audit,
-            pseudonymiser=pseudonym_keys.newest,
-            registry=registry,
-        )
+        answering.serve(server)
         clock = SetClock()
         name = governor(prefecture) if prefecture else J_LIS
         identity = (
@@ -243,16 +240,13 @@ def running_disclosure_server(
         )
         requests = add_disclosure_service(
             server,
-            store=DisclosureStore(
-                engine,
-                nation.sealer,
-                (person_request_act, register_root),
-                None if prefecture else index,
-            ),
-            discloser=Discloser(name, identity, DOMAIN, lambda: policy.registry),
-            history=history,
-            durable_to=lambda: audit.position.sequence,
-            audit=DisclosureAudit(audit, pseudonym_keys.newest, time.time_ns),
+            answering,
+            engine=engine,
+            sealer=nation.sealer,
+            tables=(person_request_act, register_root),
+            name=name,
+            identity=identity,
+            trust_domain=DOMAIN,
             clock=clock,
             fee_yen=fee_yen,
         )
@@ -261,12 +255,12 @@ def running_disclosure_server(
         yield DisclosureServer(
             nation,
             Stream(HERE, counter.client),
-            index,
-            audit,
+            answering.index,
+            answering.audit,
             directory / "audit",
             requests,
             clock,
-            pseudonym_keys,
+            answering.pseudonym_keys,
             server.port,
             counter,
             agency,
@@ -297,7 +291,7 @@ def governors_server(
     pension_custody: RunningCustody,
     tmp_path: Path,
 ) -> Iterator[DisclosureServer]:
-    """The same parts as a governor has them: no fee, no index of four items."""
+    """The same parts under a governor's name: no fee."""
     with running_disclosure_server(
         trust_domain,
         national_custody,

@@ -16,6 +16,7 @@ import cs_gateway.cli
 import hsm.cli
 import juki.agency.cli
 import juki.audit.cli
+import juki.cli.disclosure
 import juki.cli.policy
 import juki.cli.register
 import juki.evidence.cli
@@ -32,7 +33,7 @@ app.add_typer(juki.audit.cli.app, name="audit")
 app.add_typer(juki.evidence.cli.app, name="evidence")
 app.add_typer(juki.cli.policy.app, name="policy")
 app.add_typer(juki.cli.register.app, name="register")
-app.add_typer(juki.cli.policy.app, name="policy")
+app.add_typer(juki.cli.disclosure.app, name="disclosure")
 app.add_typer(cs_gateway.cli.app, name="cs")
 app.add_typer(hsm.cli.app, name="hsm")
 app.add_typer(bench.cli.app, name="bench")

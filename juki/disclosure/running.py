@@ -3,43 +3,31 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sqlalchemy import Engine, Table
 
-from juki.audit.persons.port import History
 from juki.disclosure.book import RequestBook
 from juki.disclosure.document import Discloser, DocumentMaker, Prove, no_proof
 from juki.disclosure.held import PersonRecords
 from juki.disclosure.service import DisclosureAudit, DisclosureServicer
-from juki.index.reading import PersonReader
+from juki.lookup.running import Answering
 from juki.rpc.server import JukiServer
 from juki.store.sealing import Sealer
 from juki.v1 import disclosure_pb2_grpc
 
 
-@dataclass(frozen=True, slots=True)
-class DisclosureStore:
-    """Where requests are kept and persons are read."""
-
-    engine: Engine
-    sealer: Sealer
-    tables: tuple[Table, Table]
-    """The tier's `person_request_act` and `register_root`."""
-
-    index: PersonReader | None = None
-    """Finds persons by the four items; none at a tier that keeps no index."""
-
-
 def add_disclosure_service(
     server: JukiServer,
+    answering: Answering,
     *,
-    store: DisclosureStore,
-    discloser: Discloser,
-    history: History,
-    durable_to: Callable[[], int],
-    audit: DisclosureAudit,
+    engine: Engine,
+    sealer: Sealer,
+    tables: tuple[Table, Table],
+    name: str,
+    identity: str,
+    trust_domain: str,
     clock: Callable[[], datetime.datetime],
     fee_yen: int = 0,
     serves: Callable[[str], bool] = lambda municipality: True,
@@ -47,14 +35,20 @@ def add_disclosure_service(
 ) -> RequestBook:
     """Adds `juki.v1.DisclosureService`; the server's allow-list must name its callers.
 
-    `durable_to` gives the sequence of the log's last durable record, which `history` follows.
+    `answering` are the parts that look-ups are answered and recorded with; `tables` the tier's
+    `person_request_act` and `register_root`; `name` and `identity` those of who discloses; `serves`
+    says which municipalities' counters may ask. Gives the book of requests.
     """
-    book = RequestBook(store.engine, store.sealer, store.tables, clock)
+    book = RequestBook(engine, sealer, tables, clock)
+    audit, keys = answering.audit, answering.pseudonym_keys
+    discloser = Discloser(name, identity, trust_domain, lambda: answering.policy.registry)
     servicer = DisclosureServicer(
         book=book,
-        records=PersonRecords(store.engine, store.sealer, store.index),
-        documents=DocumentMaker(discloser, history, durable_to, prove),
-        audit=audit,
+        records=PersonRecords(engine, sealer, answering.index),
+        documents=DocumentMaker(
+            discloser, answering.history, lambda: audit.position.sequence, prove
+        ),
+        audit=DisclosureAudit(audit, keys.newest, time.time_ns),
         fee_yen=fee_yen,
         municipalities=serves,
     )
