@@ -116,6 +116,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The request of a person does not stand where this act is allowed."""
     ERROR_REASON_FEE_NOT_PAID: _ErrorReason.ValueType  # 92
     """The fee of a disclosure (Art. 30-34) has not been paid."""
+    ERROR_REASON_LOG_SHORTENED: _ErrorReason.ValueType  # 80
+    """A log shows fewer entries than a witness co-signed."""
+    ERROR_REASON_LOG_REWRITTEN: _ErrorReason.ValueType  # 81
+    """A log shows another root than a witness co-signed for the same number of entries."""
+    ERROR_REASON_LOG_FORKED: _ErrorReason.ValueType  # 82
+    """A log does not prove that it continues what a witness co-signed."""
+    ERROR_REASON_WITNESS_ELSEWHERE: _ErrorReason.ValueType  # 83
+    """The witness last co-signed another size than the caller says; metadata names `witnessed_size`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The machine-readable reason of every refusal. The name without its prefix travels in
@@ -216,4 +224,12 @@ ERROR_REASON_REQUEST_STATE: ErrorReason.ValueType  # 91
 """The request of a person does not stand where this act is allowed."""
 ERROR_REASON_FEE_NOT_PAID: ErrorReason.ValueType  # 92
 """The fee of a disclosure (Art. 30-34) has not been paid."""
+ERROR_REASON_LOG_SHORTENED: ErrorReason.ValueType  # 80
+"""A log shows fewer entries than a witness co-signed."""
+ERROR_REASON_LOG_REWRITTEN: ErrorReason.ValueType  # 81
+"""A log shows another root than a witness co-signed for the same number of entries."""
+ERROR_REASON_LOG_FORKED: ErrorReason.ValueType  # 82
+"""A log does not prove that it continues what a witness co-signed."""
+ERROR_REASON_WITNESS_ELSEWHERE: ErrorReason.ValueType  # 83
+"""The witness last co-signed another size than the caller says; metadata names `witnessed_size`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
