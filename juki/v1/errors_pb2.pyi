@@ -110,12 +110,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The newest revocation list of that authority is past its next update: nobody under it passes."""
     ERROR_REASON_CRL_REFUSED: _ErrorReason.ValueType  # 77
     """A revocation list does not verify, or would take the network back to an older state."""
-    ERROR_REASON_PERSON_NOT_IDENTIFIED: _ErrorReason.ValueType  # 90
-    """No single person answers to what a disclosure request states of them."""
-    ERROR_REASON_REQUEST_STATE: _ErrorReason.ValueType  # 91
-    """The request of a person does not stand where this act is allowed."""
-    ERROR_REASON_FEE_NOT_PAID: _ErrorReason.ValueType  # 92
-    """The fee of a disclosure (Art. 30-34) has not been paid."""
     ERROR_REASON_LOG_SHORTENED: _ErrorReason.ValueType  # 80
     """A log shows fewer entries than a witness co-signed."""
     ERROR_REASON_LOG_REWRITTEN: _ErrorReason.ValueType  # 81
@@ -124,6 +118,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A log does not prove that it continues what a witness co-signed."""
     ERROR_REASON_WITNESS_ELSEWHERE: _ErrorReason.ValueType  # 83
     """The witness last co-signed another size than the caller says; metadata names `witnessed_size`."""
+    ERROR_REASON_PERSON_NOT_IDENTIFIED: _ErrorReason.ValueType  # 90
+    """No single person answers to what a disclosure request states of them."""
+    ERROR_REASON_REQUEST_STATE: _ErrorReason.ValueType  # 91
+    """The request of a person does not stand where this act is allowed."""
+    ERROR_REASON_FEE_NOT_PAID: _ErrorReason.ValueType  # 92
+    """The fee of a disclosure (Art. 30-34) has not been paid."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The machine-readable reason of every refusal. The name without its prefix travels in
@@ -218,12 +218,6 @@ ERROR_REASON_CRL_STALE: ErrorReason.ValueType  # 76
 """The newest revocation list of that authority is past its next update: nobody under it passes."""
 ERROR_REASON_CRL_REFUSED: ErrorReason.ValueType  # 77
 """A revocation list does not verify, or would take the network back to an older state."""
-ERROR_REASON_PERSON_NOT_IDENTIFIED: ErrorReason.ValueType  # 90
-"""No single person answers to what a disclosure request states of them."""
-ERROR_REASON_REQUEST_STATE: ErrorReason.ValueType  # 91
-"""The request of a person does not stand where this act is allowed."""
-ERROR_REASON_FEE_NOT_PAID: ErrorReason.ValueType  # 92
-"""The fee of a disclosure (Art. 30-34) has not been paid."""
 ERROR_REASON_LOG_SHORTENED: ErrorReason.ValueType  # 80
 """A log shows fewer entries than a witness co-signed."""
 ERROR_REASON_LOG_REWRITTEN: ErrorReason.ValueType  # 81
@@ -232,4 +226,10 @@ ERROR_REASON_LOG_FORKED: ErrorReason.ValueType  # 82
 """A log does not prove that it continues what a witness co-signed."""
 ERROR_REASON_WITNESS_ELSEWHERE: ErrorReason.ValueType  # 83
 """The witness last co-signed another size than the caller says; metadata names `witnessed_size`."""
+ERROR_REASON_PERSON_NOT_IDENTIFIED: ErrorReason.ValueType  # 90
+"""No single person answers to what a disclosure request states of them."""
+ERROR_REASON_REQUEST_STATE: ErrorReason.ValueType  # 91
+"""The request of a person does not stand where this act is allowed."""
+ERROR_REASON_FEE_NOT_PAID: ErrorReason.ValueType  # 92
+"""The fee of a disclosure (Art. 30-34) has not been paid."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
