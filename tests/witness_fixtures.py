@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +14,9 @@ from prometheus_client import CollectorRegistry
 from juki.audit.checkpoint import Checkpoint, NoteSignature, SignedCheckpoint
 from juki.audit.tiles import ENTRIES, PUBLIC_DIRECTORY, pack_bundle, tile_path
 from juki.audit.tree import TILE_WIDTH, leaf_hash, root_of
-from juki.audit.witness.metrics import WitnessMetrics
 from juki.audit.witness.offering import OfferedLog
-from juki.audit.witness.records import WitnessRecords
-from juki.audit.witness.rule import Witness
-from juki.audit.witness.running import (
-    OwnCertificates,
-    keys_of,
-    log_origin,
-    open_witness,
-    watched,
-)
-from juki.audit.witness.service import WITNESS_SERVICE, WitnessServicer
+from juki.audit.witness.running import Witnessing, log_origin
+from juki.audit.witness.service import WITNESS_SERVICE
 from juki.audit.witness.watching import LogWatcher, OwnLog
 from juki.custody.client import CustodyClient
 from juki.custody.signing import DocumentSigner
@@ -81,38 +71,34 @@ class MadeLog:
 class Tier:
     """A server's part in witnessing."""
 
+    parts: Witnessing
     log: MadeLog
     offered: OfferedLog
-    records: WitnessRecords
-    witness: Witness
-    metrics: WitnessMetrics
-    signer: DocumentSigner
-    signers: SignerDirectory
     registry: CollectorRegistry
 
 
-def make_tier(domain: TrustDomain, custody: CustodyClient, identity: str, directory: Path) -> Tier:
+def make_tier(
+    stack: ExitStack, domain: TrustDomain, custody: CustodyClient, identity: str, directory: Path
+) -> Tier:
     """A tier with an empty directory; its held-out checkpoint is always the newest."""
     registry = CollectorRegistry()
-    signer = DocumentSigner(custody)
     signers = SignerDirectory(
         roots_der(domain), lambda: datetime.datetime.now(datetime.UTC), NothingRevoked()
     )
-    witness, records, metrics = open_witness(
+    parts = Witnessing(
+        stack,
         directory / "witness",
-        signer=signer,
+        custody=custody,
         signers=signers,
         identity=identity,
-        clock=time.time_ns,
         registry=registry,
     )
-    log = MadeLog(directory / "audit", signer, identity)
-    offered = OfferedLog(log.directory, held_seconds=0)
-    return Tier(log, offered, records, witness, metrics, signer, signers, registry)
+    log = MadeLog(directory / "audit", parts.signer, identity)
+    return Tier(parts, log, OfferedLog(log.directory, held_seconds=0), registry)
 
 
 @dataclass
-class Witnessing:
+class TwoTiers:
     """The nation serves, prefecture 22 calls."""
 
     nation: Tier
@@ -123,56 +109,38 @@ class Witnessing:
 
 
 @contextmanager
-def witnessing(
+def two_tiers(
     domain: TrustDomain, national: CustodyClient, prefecture: CustodyClient, directory: Path
-) -> Iterator[Witnessing]:
+) -> Iterator[TwoTiers]:
     """Both tiers, for the block."""
-    above = make_tier(domain, national, NATION, directory / "national")
-    below = make_tier(domain, prefecture, PREFECTURE, directory / "pref22")
-    monitor = HealthMonitor({"always": lambda: None}, registry=above.registry)
-    book = own_lists(national, domain)
-    OwnList(prefecture, book).take()
-    server = JukiServer(
-        ServerSettings("127.0.0.1:0"),
-        server_credentials(national, domain.roots_pem),
-        {WITNESS_SERVICE: frozenset({IdentityKind.PREFECTURE_SERVER})},
-        health_servicer=monitor.servicer,
-        revocation=book,
-        registry=above.registry,
-    )
-    witness_pb2_grpc.add_WitnessServiceServicer_to_server(
-        WitnessServicer(
-            log=above.offered,
-            certificates=OwnCertificates(above.signer),
-            witness=above.witness,
-            find_key=keys_of(above.signers),
-            log_of=log_origin,
-        ),
-        server.grpc_server,
-    )
-    server.start()
-    channel = open_channel(
-        f"127.0.0.1:{server.port}",
-        "server.national.juki.example",
-        channel_credentials(prefecture, domain.roots_pem),
-        ChannelSettings(attempts=1),
-    )
-    stub = witness_pb2_grpc.WitnessServiceStub(channel)
-    watcher = LogWatcher(
-        stub=stub, log=watched(NATION), witness=below.witness, metrics=below.metrics
-    )
-    own_log = OwnLog(
-        stub=stub,
-        log=below.offered,
-        certificates=OwnCertificates(below.signer),
-        witness_identity=NATION,
-        find_key=keys_of(below.signers),
-        metrics=below.metrics,
-    )
-    try:
-        yield Witnessing(above, below, watcher, own_log, stub)
-    finally:
-        channel.close()
-        server.stop(0)
-        above.records.close()
-        below.records.close()
+    with ExitStack() as stack:
+        above = make_tier(stack, domain, national, NATION, directory / "national")
+        below = make_tier(stack, domain, prefecture, PREFECTURE, directory / "pref22")
+        monitor = HealthMonitor({"always": lambda: None}, registry=above.registry)
+        book = own_lists(national, domain)
+        OwnList(prefecture, book).take()
+        server = JukiServer(
+            ServerSettings("127.0.0.1:0"),
+            server_credentials(national, domain.roots_pem),
+            {WITNESS_SERVICE: frozenset({IdentityKind.PREFECTURE_SERVER})},
+            health_servicer=monitor.servicer,
+            revocation=book,
+            registry=above.registry,
+        )
+        above.parts.serve(server.grpc_server, above.offered)
+        server.start()
+        stack.callback(server.stop, 0)
+        channel = open_channel(
+            f"127.0.0.1:{server.port}",
+            "server.national.juki.example",
+            channel_credentials(prefecture, domain.roots_pem),
+            ChannelSettings(attempts=1),
+        )
+        stack.callback(channel.close)
+        yield TwoTiers(
+            above,
+            below,
+            below.parts.watch(channel, NATION),
+            below.parts.show(channel, NATION, below.offered),
+            witness_pb2_grpc.WitnessServiceStub(channel),
+        )

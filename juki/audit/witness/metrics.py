@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from juki.audit.checkpoint import SignedCheckpoint
@@ -12,7 +14,13 @@ from juki.domain.errors import Reason
 class WitnessMetrics:
     """Of one server, as a witness and as one that is watched."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, standing: Callable[[], int]) -> None:
+        """`standing` tells how many alarms nobody has dealt with yet."""
+        Gauge(
+            "juki_witness_alarms_standing",
+            "Alarms whose evidence nobody has taken away yet.",
+            registry=registry,
+        ).set_function(lambda: float(standing()))
         self.alarms = Counter(
             "juki_witness_alarms_total",
             "Times that a watched log showed what no honest log shows, by reason.",

@@ -226,7 +226,7 @@ def test_every_part_of_a_cosignature_is_under_its_signature(records: WitnessReco
         assert not key.verifies(text, line), at
     assert not CosigningKey("another", WITNESS_KEY.public_key()).verifies(text, cosigned.line)
     with pytest.raises(InvalidValue):
-        cosigned_at(log.signed(5).signatures[0])
+        cosigned_at(NoteSignature(NAME, cosigned.line.key_id, cosigned.line.signature[:-1]))
 
 
 def test_a_witness_stands_once_under_a_checkpoint(records: WitnessRecords) -> None:
