@@ -3,7 +3,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-TEST_PACKAGES := softhsm2 opensc postgresql-15 gcc libc6-dev nginx libengine-pkcs11-openssl prometheus strace
+TEST_PACKAGES := softhsm2 opensc postgresql-15 gcc libc6-dev nginx libengine-pkcs11-openssl prometheus strace fonts-ipamj-mincho poppler-utils
 
 .PHONY: help env system-packages demo test test-all lint proto proto-check bench format clean
 

@@ -45,4 +45,7 @@ class RegisterServerConfiguration(ServerConfiguration):
     metrics_port: int = 0
     """Loopback port for Prometheus; 0 takes a free one."""
 
+    witness_directory: Path | None = None
+    """Where it keeps what it co-signed of other tiers' audit logs; left out, it watches none."""
+
     evidence: EvidenceConfiguration = EvidenceConfiguration()

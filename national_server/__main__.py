@@ -9,6 +9,9 @@ from contextlib import ExitStack
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
+from juki.audit.witness.offering import OfferedLog
+from juki.audit.witness.running import Witnessing
+from juki.audit.witness.service import WITNESS_SERVICE
 from juki.custody.client import CustodyClient
 from juki.custody.port import INDIVIDUAL_NUMBER, Custody
 from juki.custody.roots import load_roots
@@ -115,6 +118,16 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         check_caller(identity, municipality)
         confirmations.require(recipient(identity))
 
+    witnessing = None
+    if config.witness_directory is not None:
+        witnessing = Witnessing(
+            stack,
+            config.witness_directory,
+            custody=custody,
+            signers=signers,
+            identity=national_identity(config.trust_domain),
+            registry=registry,
+        )
     probes = register_probes(engine, custody) | {
         "audit": answering.audit.check,
         "root": keeper.check,
@@ -135,6 +148,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
             "juki.v1.GrantService": PREFECTURES,
             LOOKUP_SERVICE: CALLERS,
             **({} if config.disclosure_fee is None else {DISCLOSURE_SERVICE: COUNTERS}),
+            **({} if witnessing is None else {WITNESS_SERVICE: PREFECTURES}),
             REVOCATION_SERVICE: PREFECTURES,
             HEALTH_REPORT_SERVICE: EVERY_KIND,
         },
@@ -179,6 +193,8 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         server.grpc_server,
     )
     answering.serve(server)
+    if witnessing is not None:
+        witnessing.serve(server.grpc_server, OfferedLog(config.audit_directory))
     if config.disclosure_fee is not None:
         add_disclosure_service(
             server,

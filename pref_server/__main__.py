@@ -11,7 +11,11 @@ from contextlib import ExitStack
 import grpc
 from prometheus_client import CollectorRegistry
 
+from juki.audit.witness.offering import OfferedLog
+from juki.audit.witness.running import Witnessing, worker_of
+from juki.audit.witness.watching import LogWatcher, OwnLog
 from juki.custody.client import CustodyClient
+from juki.custody.port import Custody
 from juki.custody.roots import load_roots
 from juki.disclosure.running import add_disclosure_service
 from juki.disclosure.service import DISCLOSURE_SERVICE
@@ -155,6 +159,8 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
     }
     if answering is not None:
         probes["audit"] = answering.audit.check
+    watching = _witnessing(stack, config, custody, signers, nation=channel, registry=registry)
+    probes |= {name: part.check for name, part in watching.items()}
     monitor = HealthMonitor(probes, registry=registry)
     server = JukiServer(
         ServerSettings(
@@ -233,6 +239,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
     revocation.start(stack, server)
     for worker in (
         *([] if answering is None else [answering.worker()]),
+        *(worker_of(part, name) for name, part in watching.items()),
         Worker("relay", relay.work, wake=relay.wake, failed=relay.failed),
         Worker("returns", follower.work, wake=follower.cut),
         Worker("grants", grants.work, wake=grants.wake),
@@ -250,6 +257,34 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         stack.callback(worker.close)
     start_rewrapping(stack, engine, data_key.c.wrapped, custody)
     return start_serving(stack, server, monitor, registry, config.metrics_port)
+
+
+def _witnessing(
+    stack: ExitStack,
+    config: PrefecturalConfiguration,
+    custody: Custody,
+    signers: SignerDirectory,
+    *,
+    nation: grpc.Channel,
+    registry: CollectorRegistry,
+) -> dict[str, LogWatcher | OwnLog]:
+    """What watches the nation's audit log, and has the one here watched by the nation."""
+    if config.witness_directory is None:
+        return {}
+    witnessing = Witnessing(
+        stack,
+        config.witness_directory,
+        custody=custody,
+        signers=signers,
+        identity=prefecture_identity(config.prefecture, config.trust_domain),
+        registry=registry,
+    )
+    above = national_identity(config.trust_domain)
+    parts: dict[str, LogWatcher | OwnLog] = {"witness": witnessing.watch(nation, above)}
+    if config.lookups is not None:
+        own_log = OfferedLog(config.lookups.audit_directory)
+        parts["witnessed"] = witnessing.show(nation, above, own_log)
+    return parts
 
 
 def _answerers(

@@ -18,6 +18,8 @@ from rich.table import Table
 from juki.audit.checkpoint import SignedCheckpoint
 from juki.audit.proof import find_request, prove
 from juki.audit.verify import CheckpointStatus, VerificationReport, verify
+from juki.audit.witness.cli import witnesses_command
+from juki.audit.witness.comparing import compare
 from juki.domain.errors import JukiError
 
 app = typer.Typer(no_args_is_help=True, help="Audit logs: verify them, prove single entries.")
@@ -42,6 +44,13 @@ def verify_command(
             help="A checkpoint of this log that is trusted: only what came after it is read.",
         ),
     ] = None,
+    witness_records: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Directory of a witness's records; may be given several times. A log that was "
+            "rewritten and signed anew disagrees with them."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Read a log and verify its records, its tree, its tiles and its signed checkpoint.
@@ -53,6 +62,7 @@ def verify_command(
     Examples:
       juki audit verify /var/lib/juki/audit
       juki audit verify /var/lib/juki/audit --public-key signing.pem
+      juki audit verify /var/lib/juki/audit --witness-records pref22/witness
       juki audit verify /var/lib/juki/audit --from checkpoint-of-last-month --json
     """
     console = Console(stderr=as_json)
@@ -76,6 +86,8 @@ def verify_command(
                 since=trusted,
                 progress=lambda amount: progress.advance(task, amount),
             )
+        if witness_records and report.problem is None:
+            report.problem = compare(directory, witness_records, keys).problem
     except (OSError, ValueError, JukiError) as error:
         Console(stderr=True).print(f"[red]cannot verify:[/] {error}", highlight=False)
         raise typer.Exit(2) from None
@@ -85,6 +97,9 @@ def verify_command(
         _show(console, directory, report)
     if report.problem is not None:
         raise typer.Exit(1)
+
+
+app.command("witnesses")(witnesses_command)
 
 
 @app.command("prove")

@@ -167,6 +167,7 @@ def national_settings(plan: NetworkPlan, ports: Mapping[str, int]) -> dict[str, 
         **_who_may_ask(plan),
         "audit_directory": plan.host_directory("national") / "audit",
         "person_index_directory": plan.host_directory("national") / "persons",
+        "witness_directory": plan.host_directory("national") / "witness",
         "index_directory": plan.index_directory,
         "disclosure_fee": {
             "yen": 300,
@@ -189,6 +190,7 @@ def prefectural_settings(
     return {
         **server_settings(plan, f"pref{prefecture}", ports),
         "prefecture": prefecture,
+        "witness_directory": plan.host_directory(f"pref{prefecture}") / "witness",
         "nation": {
             "address": f"127.0.0.1:{ports['national']}",
             "server_name": f"server.national.{plan.trust_domain}",

@@ -87,6 +87,11 @@ STATUS_OF_REASON: Mapping[Reason, grpc.StatusCode] = {
     Reason.CRL_UNKNOWN: _Code.UNAVAILABLE,
     Reason.CRL_STALE: _Code.UNAVAILABLE,
     Reason.CRL_REFUSED: _Code.INVALID_ARGUMENT,
+    # Witnesses of audit logs
+    Reason.LOG_SHORTENED: _Code.FAILED_PRECONDITION,
+    Reason.LOG_REWRITTEN: _Code.FAILED_PRECONDITION,
+    Reason.LOG_FORKED: _Code.FAILED_PRECONDITION,
+    Reason.WITNESS_ELSEWHERE: _Code.FAILED_PRECONDITION,
 }
 
 ANSWERED_IN_GENERAL_WORDS: Mapping[Reason, str] = {

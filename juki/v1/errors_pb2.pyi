@@ -110,6 +110,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The newest revocation list of that authority is past its next update: nobody under it passes."""
     ERROR_REASON_CRL_REFUSED: _ErrorReason.ValueType  # 77
     """A revocation list does not verify, or would take the network back to an older state."""
+    ERROR_REASON_LOG_SHORTENED: _ErrorReason.ValueType  # 80
+    """A log shows fewer entries than a witness co-signed."""
+    ERROR_REASON_LOG_REWRITTEN: _ErrorReason.ValueType  # 81
+    """A log shows another root than a witness co-signed for the same number of entries."""
+    ERROR_REASON_LOG_FORKED: _ErrorReason.ValueType  # 82
+    """A log does not prove that it continues what a witness co-signed."""
+    ERROR_REASON_WITNESS_ELSEWHERE: _ErrorReason.ValueType  # 83
+    """The witness last co-signed another size than the caller says; metadata names `witnessed_size`."""
     ERROR_REASON_PERSON_NOT_IDENTIFIED: _ErrorReason.ValueType  # 90
     """No single person answers to what a disclosure request states of them."""
     ERROR_REASON_REQUEST_STATE: _ErrorReason.ValueType  # 91
@@ -210,6 +218,14 @@ ERROR_REASON_CRL_STALE: ErrorReason.ValueType  # 76
 """The newest revocation list of that authority is past its next update: nobody under it passes."""
 ERROR_REASON_CRL_REFUSED: ErrorReason.ValueType  # 77
 """A revocation list does not verify, or would take the network back to an older state."""
+ERROR_REASON_LOG_SHORTENED: ErrorReason.ValueType  # 80
+"""A log shows fewer entries than a witness co-signed."""
+ERROR_REASON_LOG_REWRITTEN: ErrorReason.ValueType  # 81
+"""A log shows another root than a witness co-signed for the same number of entries."""
+ERROR_REASON_LOG_FORKED: ErrorReason.ValueType  # 82
+"""A log does not prove that it continues what a witness co-signed."""
+ERROR_REASON_WITNESS_ELSEWHERE: ErrorReason.ValueType  # 83
+"""The witness last co-signed another size than the caller says; metadata names `witnessed_size`."""
 ERROR_REASON_PERSON_NOT_IDENTIFIED: ErrorReason.ValueType  # 90
 """No single person answers to what a disclosure request states of them."""
 ERROR_REASON_REQUEST_STATE: ErrorReason.ValueType  # 91
