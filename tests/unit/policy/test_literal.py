@@ -153,6 +153,7 @@ def worlds(draw: st.DrawFn) -> tuple[Registry, Question]:
                 tier = draw(st.sampled_from(Tier))
             case 2:
                 answerer = draw(st.sampled_from(PLACES))
+                of = draw(st.sampled_from([of, answerer]))
             case 3:
                 via = draw(GOVERNORS)
             case 4:
@@ -163,6 +164,9 @@ def worlds(draw: st.DrawFn) -> tuple[Registry, Question]:
                 manner = draw(st.sampled_from(Manner))
             case 7:
                 at = draw(st.sampled_from(INSTANTS))
+            case 8:
+                own = draw(st.sampled_from(PLACES))
+                of = draw(st.sampled_from([of, own]))
     agency = Agency(
         BODY,
         "試験",
