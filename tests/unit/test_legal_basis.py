@@ -51,3 +51,17 @@ def test_other_provisions_name_a_registered_affair_or_none(provision: str, affai
 def test_what_cannot_be_written_is_no_basis(provision: str, affair: str) -> None:
     with pytest.raises(InvalidValue):
         LegalBasis(provision, affair)
+
+
+@pytest.mark.parametrize(
+    ("text", "basis"),
+    [
+        ("1:77", LegalBasis("30-9", "1:77")),
+        ("30-10(1)(iv)", LegalBasis("30-10(1)(iv)")),
+        ("30-14 hamamatsu-2004.5", LegalBasis("30-14", "hamamatsu-2004.5")),
+        ("30-9 1:77", LegalBasis("30-9", "1:77")),
+    ],
+)
+def test_a_basis_is_read_as_it_is_written(text: str, basis: LegalBasis) -> None:
+    assert LegalBasis.parse(text) == basis
+    assert LegalBasis.parse(str(basis)) == basis
