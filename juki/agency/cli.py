@@ -21,7 +21,7 @@ from juki.agency.cohort import CohortReport, count_rows, verify_cohort
 from juki.agency.config import AgencyConfiguration
 from juki.config import load_config
 from juki.domain.errors import InvalidValue, JukiError
-from juki.domain.legal_basis import AffairReference, Field
+from juki.domain.legal_basis import Field, LegalBasis
 
 app = typer.Typer(
     help="Ask the national server as a registered body.",
@@ -36,7 +36,11 @@ ConfigOption = Annotated[
     Path, typer.Option(help="The body's TOML file.", exists=True, dir_okay=False)
 ]
 AffairOption = Annotated[
-    str, typer.Option(help="Row of the Appended Tables, table:item, for example 1:77.")
+    str,
+    typer.Option(
+        help='Row of the Appended Tables ("1:77"), or another provision with the id of its affair '
+        '("30-10(1)(iv)", "30-14 hamamatsu-2004.5").'
+    ),
 ]
 FieldsOption = Annotated[
     str, typer.Option(help=f"Fields wanted, with commas between: {_EVERY_FIELD}.")
@@ -140,7 +144,7 @@ def _purpose(affair: str, fields: str) -> Purpose:
     unknown = [name for name in names if name not in Field.__members__]
     if unknown or not names:
         raise InvalidValue(f"fields are some of {_EVERY_FIELD}")
-    return Purpose(AffairReference.parse(affair), frozenset(Field[name] for name in names))
+    return Purpose(LegalBasis.parse(affair), frozenset(Field[name] for name in names))
 
 
 def _key(number: bool, number_file: Path | None, four_items: str | None) -> Key:

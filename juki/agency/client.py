@@ -16,7 +16,7 @@ from juki.custody.roots import load_roots
 from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.domain.errors import InvalidValue
 from juki.domain.four_items import FourItems
-from juki.domain.legal_basis import AffairReference, Field
+from juki.domain.legal_basis import Field, LegalBasis
 from juki.domain.outcome import Outcome
 from juki.rpc.custody_channel import open_custody_channel
 from juki.rpc.errors import refusals_of_peer
@@ -29,9 +29,9 @@ Key: TypeAlias = IndividualNumber | ResidentRecordCode | FourItems
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """For which affair of the law, and for which fields, a body asks."""
+    """On what basis of the law, and for which fields, a body asks."""
 
-    affair: AffairReference
+    basis: LegalBasis
     fields: frozenset[Field]
 
 
@@ -130,8 +130,14 @@ class AgencyClient:
         return _answers(response.results, response.withheld)
 
     def _context(self, purpose: Purpose) -> lookup_pb2.LookupContext:
+        basis, row = purpose.basis, purpose.basis.row
         return lookup_pb2.LookupContext(
-            affair=lookup_pb2.AffairReference(table=purpose.affair.table, item=purpose.affair.item),
+            affair=None
+            if row is None
+            else lookup_pb2.AffairReference(table=row.table, item=row.item),
+            basis=None
+            if row is not None
+            else lookup_pb2.LegalBasisReference(provision=basis.provision, affair=basis.affair),
             request_id=self._new_request_id(),
             office=self._office,
             operator=self._operator,

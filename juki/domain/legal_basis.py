@@ -126,6 +126,17 @@ class LegalBasis:
         """The basis of a row of the Appended Tables."""
         return _basis_of_row(row)
 
+    @classmethod
+    def parse(cls, text: str) -> LegalBasis:
+        """The basis written "1:77" (a row), "30-10(1)(iv)", or "30-14 hamamatsu-2004.5".
+
+        Raises InvalidValue.
+        """
+        if ":" in text and " " not in text:
+            return cls.of_row(AffairReference.parse(text))
+        provision, _, affair = text.partition(" ")
+        return cls(provision, affair)
+
     @property
     def row(self) -> AffairReference | None:
         """The row of the Appended Tables; None for every other basis."""

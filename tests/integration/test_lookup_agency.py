@@ -15,7 +15,7 @@ from juki.agency.client import AgencyClient, Purpose
 from juki.agency.cohort import verify_cohort
 from juki.domain.codes import IndividualNumber, ResidentRecordCode
 from juki.domain.errors import InvalidValue, JukiError, Reason
-from juki.domain.legal_basis import AffairReference, Field
+from juki.domain.legal_basis import Field, LegalBasis
 from juki.domain.outcome import Outcome
 from juki.domain.residency import ResidencyStatus
 from juki.index.port import PersonState
@@ -25,7 +25,7 @@ from tests.custody_fixtures import TrustDomain
 from tests.lookup_fixtures import SERVER_NAME, LookupServer
 from tests.people import code, four_items_of, number, person
 
-PENSIONS = Purpose(AffairReference(1, "77"), frozenset(Field))
+PENSIONS = Purpose(LegalBasis("30-9", "1:77"), frozenset(Field))
 
 
 def load(server: LookupServer, *people: pb.IdentificationInformation) -> None:
@@ -125,12 +125,23 @@ def test_a_cohort_that_is_refused_leaves_no_file(
 ) -> None:
     source, target = tmp_path / "cohort.csv", tmp_path / "verified.csv"
     source.write_text(f"individual_number\n{number(1)}\n", encoding="utf-8")
-    foreign = Purpose(AffairReference(1, "9"), frozenset({Field.NAME}))
+    foreign = Purpose(LegalBasis("30-9", "1:9"), frozenset({Field.NAME}))
     with lookup_server.channel() as channel:
         client = AgencyClient(channel, office="Hamamatsu", operator="monthly batch")
         with pytest.raises(JukiError):
             verify_cohort(client, foreign, source, target)
     assert list(tmp_path.glob("verified*")) == []
+
+
+def test_a_body_asks_on_a_provision_that_is_no_row_of_a_table(lookup_server: LookupServer) -> None:
+    materials = Purpose(LegalBasis("37(2)", "housing-survey"), frozenset({Field.NAME}))
+    with lookup_server.channel() as channel:
+        client = AgencyClient(channel, office="Hamamatsu", operator="monthly batch")
+        with pytest.raises(JukiError) as refused:
+            client.lookup(materials, IndividualNumber(number(1)))
+    assert refused.value.reason is Reason.AFFAIR_UNKNOWN
+    (record,) = lookup_server.records()
+    assert (record.article, record.affair_id) == ("37(2)", "housing-survey")
 
 
 def test_the_command_line_takes_the_number_from_a_pipe_and_answers_in_json(

@@ -45,7 +45,13 @@ def test_a_record_reads_back_as_it_was_appended(tmp_path: Path, record: MakeReco
     outcomes = bytes([Outcome.FOUND, Outcome.NOT_FOUND, Outcome.AMBIGUOUS])
     answered = record("a", 3, outcomes=outcomes)
     refused = record(
-        "b", 0, affair=None, search_key=None, article="", refusal=Reason.AGENCY_NOT_REGISTERED
+        "b",
+        0,
+        affair=None,
+        search_key=None,
+        article="30-13(3)",
+        affair_id="a-1.2",
+        refusal=Reason.AGENCY_NOT_REGISTERED,
     )
     with FileAuditLog(tmp_path) as log:
         port: AuditLog = log

@@ -253,3 +253,14 @@ def test_another_registry_is_taken_over_while_running() -> None:
     others = {name: one for name, one in registry.agencies.items() if name != PENSION}
     policy.take_over(Registry(others, registry.affairs, registry.consents))
     assert reason(policy, PENSIONS) is Reason.AGENCY_NOT_REGISTERED
+
+
+def test_a_late_call_of_yesterday_does_not_make_today_be_decided_anew() -> None:
+    policy = policy_of(WORLD)
+    today = PENSIONS.but(at=instant("2026-05-28T00:00:01"))
+    first = today.ask(policy)
+    PENSIONS.but(at=instant("2026-05-27T23:59:59")).ask(policy)
+    assert today.ask(policy) is first
+    tomorrow = PENSIONS.but(at=instant("2026-05-29T00:00:00")).ask(policy)
+    assert tomorrow is not first
+    assert tomorrow == first

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from juki.domain.errors import JukiError
 from juki.domain.legal_basis import Decision, Field, LegalBasis, Manner, SearchKey, Tier
+from juki.domain.residency import ResidencyStatus
+from juki.index.wire import FieldMask, PersonKeys, pack_value
 from juki.policy.calendar import ALWAYS, Period
 from juki.policy.evaluator import Policy
 from juki.policy.provisions import Place, RecipientKind
@@ -26,7 +28,9 @@ from juki.policy.registry import (
     Registry,
 )
 from juki.policy.revisions import shipped_law
+from juki.v1 import identification_pb2 as pb
 from tests.literal_law import Answer, Refused, literal_answer
+from tests.people import person
 from tests.policy_world import (
     GOVERNOR_OF_AICHI,
     GOVERNOR_OF_SHIZUOKA,
@@ -38,6 +42,13 @@ from tests.policy_world import (
 LAW = shipped_law()
 WORLD_POLICY = policy_of(WORLD)
 BODY = "spiffe://agency.juki.example/anybody"
+
+PROTO_FIELDS = {field.name.lower(): field for field in Field}
+EVERYTHING_OF_A_PERSON = pack_value(
+    ResidencyStatus.RESIDENT,
+    person(1, former_code="24727059608", former_number="123456789018").SerializeToString(),
+    PersonKeys((), (), ()),
+)
 
 INSTANTS = [
     int(datetime.datetime.fromisoformat(text + "+09:00").timestamp()) * 10**9
@@ -153,6 +164,7 @@ def worlds(draw: st.DrawFn) -> tuple[Registry, Question]:
                 tier = draw(st.sampled_from(Tier))
             case 2:
                 answerer = draw(st.sampled_from(PLACES))
+                of = draw(st.sampled_from([of, answerer]))
             case 3:
                 via = draw(GOVERNORS)
             case 4:
@@ -163,6 +175,9 @@ def worlds(draw: st.DrawFn) -> tuple[Registry, Question]:
                 manner = draw(st.sampled_from(Manner))
             case 7:
                 at = draw(st.sampled_from(INSTANTS))
+            case 8:
+                own = draw(st.sampled_from(PLACES))
+                of = draw(st.sampled_from([of, own]))
     agency = Agency(
         BODY,
         "試験",
@@ -204,7 +219,19 @@ def agree(policy: Policy, registry: Registry, question: Question) -> bool:
     assert decision.granted == answer.fields
     assert decision.persons == answer.persons
     assert {one.field for one in decision.withheld} == question.fields - answer.fields
+    leaves_only(answer.fields, decision)
     return True
+
+
+def leaves_only(fields: frozenset[Field], decision: Decision) -> None:
+    """Asserts that the bytes of a person who has everything carry these fields and no other."""
+    cut = FieldMask.of_decision(decision).cut(EVERYTHING_OF_A_PERSON)
+    given = pb.IdentificationInformation.FromString(cut)
+    assert {PROTO_FIELDS[field.name] for field, _ in given.ListFields()} == fields
+    if given.change.former_individual_number:
+        assert {Field.CHANGE, Field.INDIVIDUAL_NUMBER} <= fields
+    if given.change.former_resident_record_code:
+        assert {Field.CHANGE, Field.RESIDENT_RECORD_CODE} <= fields
 
 
 @settings(max_examples=400, deadline=None)

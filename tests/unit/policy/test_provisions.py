@@ -5,7 +5,7 @@ A case is one sentence of the law. The last tests hold that no provision of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -20,6 +20,7 @@ from juki.domain.legal_basis import (
 )
 from juki.policy.evaluator import Policy
 from juki.policy.provisions import Provisions, parse_provisions
+from juki.policy.registry import Registry
 from juki.policy.tables import shipped
 from tests.policy_world import (
     AICHI,
@@ -358,3 +359,36 @@ def test_former_codes_go_with_the_code_only(policy: Policy) -> None:
     assert PUSHED_CODE.ask(policy).code_in_change
     assert not TABLE_2.ask(policy).code_in_change
     assert not CARDS_WITHIN.ask(policy).code_in_change
+
+
+@pytest.mark.parametrize(
+    ("own", "home"),
+    [
+        (OTHER_PREFECTURE.but(place="23"), 'id = "shizuoka-2003.30"\n#\nof = "23"'),
+        (OTHER_TOWN.but(place="23"), 'id = "shizuoka-2003.30"\n#\nof = "23"'),
+        (TOWN_TO_TOWN.but(place="232114"), 'id = "hamamatsu-2004.5"\n#\nof = "232114"'),
+    ],
+    ids=["30-13(2)", "30-13(3)", "30-14"],
+)
+def test_what_is_for_others_is_not_for_the_own_even_by_an_own_ordinance(
+    own: Question, home: str
+) -> None:
+    identifier, _, of = home.partition("\n#\n")
+    head, tail = WORLD.split(f'provision = "{own.basis.provision}"\n{identifier}', 1)
+    old = 'of = "221309"' if own.basis.provision == "30-14" else 'of = "22"'
+    world = head + f'provision = "{own.basis.provision}"\n{identifier}' + tail.replace(old, of, 1)
+    with pytest.raises(JukiError) as refused:
+        own.ask(policy_of(world))
+    assert refused.value.reason is Reason.ROUTE_NOT_PERMITTED
+
+
+def test_another_prefectures_ordinance_gives_no_number(policy: Policy) -> None:
+    basis = LegalBasis("30-15(1)(ii)", "aichi-2015.9")
+    affairs = dict(policy.registry.affairs)
+    affairs[basis] = replace(affairs[basis], of="22")
+    for other in list(affairs):
+        if other.affair == basis.affair and other != basis:
+            del affairs[other]
+    changed = Registry(policy.registry.agencies, affairs, policy.registry.consents)
+    assert Field.INDIVIDUAL_NUMBER in TABLE_6.ask(policy).granted
+    assert Field.INDIVIDUAL_NUMBER not in TABLE_6.ask(Policy(policy.laws, changed)).granted
