@@ -17,6 +17,7 @@ from rich.table import Table
 
 from juki.audit.checkpoint import SignedCheckpoint
 from juki.audit.proof import find_request, prove
+from juki.audit.reading import LogRecords, files_of
 from juki.audit.verify import CheckpointStatus, VerificationReport, verify
 from juki.audit.witness.cli import witnesses_command
 from juki.audit.witness.comparing import compare
@@ -51,6 +52,10 @@ def verify_command(
             "rewritten and signed anew disagrees with them."
         ),
     ] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where archived segments were moved to, if elsewhere."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """Read a log and verify its records, its tree, its tiles and its signed checkpoint.
@@ -69,7 +74,7 @@ def verify_command(
     try:
         keys = [_public_key(path) for path in public_key or ()]
         trusted = None if since is None else SignedCheckpoint.parse(since.read_text("utf-8"))
-        total = sum(path.stat().st_size for path in directory.glob("*.seg"))
+        total = sum(path.stat().st_size for path in files_of(directory, archive))
         with Progress(
             "[progress.description]{task.description}",
             BarColumn(),
@@ -84,6 +89,7 @@ def verify_command(
                 directory,
                 keys=keys,
                 since=trusted,
+                archive_directory=archive,
                 progress=lambda amount: progress.advance(task, amount),
             )
         if witness_records and report.problem is None:
@@ -115,6 +121,10 @@ def prove_command(
     index: Annotated[
         int, typer.Argument(metavar="INDEX", help="Which person of the call, from 0.", min=0)
     ] = 0,
+    archive: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where archived segments were moved to, if elsewhere."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The JSON alone, on one line.")] = False,
 ) -> None:
     """Prove that one person's entry stands in the log, to anyone who has the log's public key.
@@ -128,7 +138,8 @@ def prove_command(
       juki audit prove /var/lib/juki/audit 3f6c2b0e-request 0
     """
     try:
-        proof = prove(directory, _sequence(directory, entry), index)
+        records = LogRecords(directory, archive)
+        proof = prove(directory, records, _sequence(records, entry), index)
     except (JukiError, ValueError) as error:
         Console(stderr=True).print(f"[red]cannot prove:[/] {error}", highlight=False)
         raise typer.Exit(1) from None
@@ -138,10 +149,10 @@ def prove_command(
     typer.echo(json.dumps(proof, indent=None if as_json else 2, ensure_ascii=False))
 
 
-def _sequence(directory: Path, entry: str) -> int:
+def _sequence(records: LogRecords, entry: str) -> int:
     if entry.isascii() and entry.isdigit():
         return int(entry)
-    found = find_request(directory, entry)
+    found = find_request(records, entry)
     if len(found) != 1:
         listed = ", ".join(map(str, found[:10])) or "none"
         raise ValueError(f"records of this request: {listed}; give one sequence")

@@ -32,14 +32,14 @@ class FoundRecord:
 class SegmentFollower:
     """Goes on where it stopped; for one thread."""
 
-    def __init__(self, directory: Path, sequence: int) -> None:
+    def __init__(self, directory: Path, sequence: int, archives: Path | None = None) -> None:
         """The first record read will be `sequence` (1: the log's first).
 
-        Raises Tampered when the segment it stands in is missing, OSError.
+        Raises Tampered when the segment it stands in is missing or archived, OSError.
         """
         self._directory = directory
         self._sequence = sequence
-        number = _segment_of(directory, sequence)
+        number = _segment_of(directory, sequence, archives)
         self._number = number
         self._file = self._open(number)
         self._offset = HEADER_BYTES
@@ -87,9 +87,9 @@ class SegmentFollower:
         return segment_path(self._directory, number).open("rb", buffering=0)
 
 
-def _segment_of(directory: Path, sequence: int) -> int:
+def _segment_of(directory: Path, sequence: int, archives: Path | None) -> int:
     """The last segment that begins at or before a record; raises Tampered, OSError."""
-    for path in reversed(segments(directory)):
+    for path in reversed(segments(directory, archives)):
         with path.open("rb") as file:
             try:
                 first = read_header(path, file)
@@ -97,4 +97,4 @@ def _segment_of(directory: Path, sequence: int) -> int:
                 continue  # begun by a rotation that did not end
         if first <= sequence:
             return int(path.stem)
-    raise Tampered(segment_path(directory, 0), 0, "the first segment is missing")
+    raise Tampered(segment_path(directory, 0), 0, "the segment of a record is missing")

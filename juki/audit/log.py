@@ -73,9 +73,11 @@ class FileAuditLog:
         segment_bytes: int = DEFAULT_SEGMENT_BYTES,
         sync: Callable[[int], None] = os.fdatasync,
         random: Callable[[int], bytes] = os.urandom,
+        archive_directory: Path | None = None,
     ) -> None:
         """Open or begin the log in `directory`; `random` gives so many bytes, for salts.
 
+        `archive_directory` is where archived segments may have been moved to.
         Raises Tampered when the log is not what was written, AuditUnavailable when another process
         writes it or the files cannot be used.
         """
@@ -97,7 +99,7 @@ class FileAuditLog:
         except OSError as error:
             raise _unusable(error) from error
         try:
-            end = recover(directory)
+            end = recover(directory, archive_directory)
             self._segment = end.segment
             self._position = end.position
             self._descriptor = self._open_segment(end.segment)
@@ -110,7 +112,9 @@ class FileAuditLog:
         self._writer.start()
         self._publisher: Publisher | None = None
         if signing is not None:
-            publisher = Publisher(directory, lambda: self._position.sequence, signing)
+            publisher = Publisher(
+                directory, lambda: self._position.sequence, signing, archive_directory
+            )
             try:
                 publisher.start()
             except BaseException as error:
@@ -139,6 +143,11 @@ class FileAuditLog:
     def checkpoint_failed(self) -> bool:
         """Whether the tree could not be published or signed when it was last tried."""
         return self._publisher is not None and self._publisher.failed
+
+    @property
+    def published_to(self) -> int:
+        """Sequence up to which publishing needs no segment any more: those may be archived."""
+        return self._position.sequence if self._publisher is None else self._publisher.done_to
 
     def check(self) -> None:
         """Raises AuditUnavailable when nothing can be appended now: a probe of health.

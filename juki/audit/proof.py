@@ -13,10 +13,10 @@ from typing import Final
 
 from juki.audit.checkpoint import SignedCheckpoint, read_checkpoint
 from juki.audit.encoding import RecordParts, decode, split
-from juki.audit.following import SegmentFollower
 from juki.audit.leaves import SALT_BYTES, inner_proof, leaf_data, salts
+from juki.audit.persons.port import RecordReader
 from juki.audit.port import PSEUDONYM_BYTES
-from juki.audit.segment import segment_path
+from juki.audit.reading import LogRecords
 from juki.audit.tiles import PUBLIC_DIRECTORY, FileTiles
 from juki.audit.tree import TileNodes, inclusion_proof, leaf_hash, proves_inclusion
 from juki.domain.errors import JukiError, Reason
@@ -24,7 +24,7 @@ from juki.domain.errors import JukiError, Reason
 PROOF_FORMAT: Final = "juki audit proof, version 1"
 
 
-def prove(directory: Path, sequence: int, index: int) -> dict[str, object]:
+def prove(directory: Path, records: RecordReader, sequence: int, index: int) -> dict[str, object]:
     """The proof of person `index` (from 0) of the record `sequence` (from 1), under the checkpoint
     that the log has now.
 
@@ -37,12 +37,8 @@ def prove(directory: Path, sequence: int, index: int) -> dict[str, object]:
     signed = read_checkpoint(directory / PUBLIC_DIRECTORY)
     if signed is None or not 1 <= sequence <= signed.checkpoint.size:
         raise JukiError(Reason.RECORD_NOT_FOUND, "no checkpoint covers such an entry")
-    follower = SegmentFollower(directory, sequence)
-    try:
-        (found,) = follower.read(sequence)
-    finally:
-        follower.close()
-    return prove_record(directory / PUBLIC_DIRECTORY, found.record, sequence, index, signed)
+    record = records.record(sequence)
+    return prove_record(directory / PUBLIC_DIRECTORY, record, sequence, index, signed)
 
 
 def prove_record(
@@ -83,17 +79,10 @@ def _person(
     }
 
 
-def find_request(directory: Path, request_id: str) -> list[int]:
+def find_request(records: LogRecords, request_id: str) -> list[int]:
     """Sequences of the records of a request, by reading the whole log; raises Tampered, OSError."""
-    signed = read_checkpoint(directory / PUBLIC_DIRECTORY)
-    if signed is None or not segment_path(directory, 0).exists():
-        return []
-    follower = SegmentFollower(directory, 1)
-    try:
-        return [
-            found.sequence
-            for found in follower.read(signed.checkpoint.size)
-            if decode(found.record).request_id == request_id
-        ]
-    finally:
-        follower.close()
+    return [
+        sequence
+        for sequence, record in records.records_from(1)
+        if decode(record).request_id == request_id
+    ]

@@ -39,9 +39,14 @@ class Publisher:
     """
 
     def __init__(
-        self, directory: Path, durable: Callable[[], int], signing: CheckpointSigning
+        self,
+        directory: Path,
+        durable: Callable[[], int],
+        signing: CheckpointSigning,
+        archive_directory: Path | None = None,
     ) -> None:
         """`durable` tells the sequence of the last durable record."""
+        self._archive_directory = archive_directory
         self._directory = directory
         self._public = directory / PUBLIC_DIRECTORY
         self._durable = durable
@@ -76,6 +81,12 @@ class Publisher:
             self._close_follower()
             raise
         self._thread.start()
+
+    @property
+    def done_to(self) -> int:
+        """Sequence of the last record that no start will read again: all of its tiles are full."""
+        size = 0 if self._written is None else self._written[0]
+        return size // TILE_WIDTH * TILE_WIDTH
 
     def stop(self) -> None:
         """End the thread and publish what is left."""
@@ -118,7 +129,9 @@ class Publisher:
         if self._edge.size >= up_to:
             return
         if self._follower is None:
-            self._follower = SegmentFollower(self._directory, self._edge.size + 1)
+            self._follower = SegmentFollower(
+                self._directory, self._edge.size + 1, self._archive_directory
+            )
         for found in self._follower.read(up_to):
             self._full += self._edge.append(leaf_data(split(found.record)))
 

@@ -25,6 +25,7 @@ from juki.audit.segment import (
     Tampered,
     TornTail,
     read_header,
+    segments,
 )
 from juki.domain.errors import JukiError, Reason
 
@@ -202,3 +203,18 @@ def first_sequence_of_segment(path: Path) -> int:
         return first_sequence_of(path)
     with path.open("rb") as file:
         return read_header(path, file)
+
+
+def files_of(directory: Path, archive_directory: Path | None = None) -> list[Path]:
+    """The files of a log in order, archived segments first; raises Tampered when one is missing."""
+    in_use = segments(directory, archive_directory)
+    first = int(in_use[0].stem) if in_use else 0
+    found = []
+    for number in range(first):
+        name = f"{number:08d}{ARCHIVE_SUFFIX}"
+        places = (directory / name, (archive_directory or directory) / name)
+        there = next((path for path in places if path.exists()), None)
+        if there is None:
+            raise Tampered(places[0], 0, "the archived segment is missing")
+        found.append(there)
+    return found + in_use

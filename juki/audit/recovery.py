@@ -34,14 +34,14 @@ class LogEnd:
     position: AuditPosition
 
 
-def recover(directory: Path) -> LogEnd:
+def recover(directory: Path, archive_directory: Path | None = None) -> LogEnd:
     """The end of the log in `directory`, whole and durable; an empty directory begins a log.
 
     Reads the headers of all segments and the whole of the last one. That no record the checkpoint
     speaks of is missing is held here; that they are the same ones, where the tree is taken up
     (`juki.audit.publishing`). Raises Tampered, and OSError.
     """
-    paths = segments(directory)
+    paths = segments(directory, archive_directory)
     signed = read_checkpoint(directory / PUBLIC_DIRECTORY)
     covered = 0 if signed is None else signed.checkpoint.size
     if paths and paths[-1].stat().st_size < HEADER_BYTES:
@@ -57,10 +57,11 @@ def recover(directory: Path) -> LogEnd:
     before = 0
     for path in paths:
         first_sequence = _read_header(path)
-        if first_sequence <= before if before else first_sequence != 1:
+        is_first = path == segment_path(directory, 0)
+        if first_sequence <= before or is_first != (first_sequence == 1):
             raise Tampered(path, 0, "the segment does not continue the one before")
         before = first_sequence
-    return LogEnd(len(paths) - 1, _recover_last(paths[-1], before, covered))
+    return LogEnd(int(paths[-1].stem), _recover_last(paths[-1], before, covered))
 
 
 def create_segment(directory: Path, number: int, position: AuditPosition) -> None:

@@ -77,10 +77,20 @@ def segment_path(directory: Path, number: int) -> Path:
     return directory / f"{number:08d}.seg"
 
 
-def segments(directory: Path) -> list[Path]:
-    """The segments in order; raises Tampered when one is missing between others."""
+def segments(directory: Path, archive_directory: Path | None = None) -> list[Path]:
+    """The segments in use, in order; the oldest ones may be archived, there or in another place.
+
+    Raises Tampered when one is missing between others or before the first.
+    """
     found = sorted(directory.glob("*.seg"))
-    for number, path in enumerate(found):
+    first = int(found[0].stem) if found and found[0].stem.isdigit() else 0
+    if first:
+        name = f"{first - 1:08d}.arc"
+        if not any(
+            (place / name).exists() for place in (directory, archive_directory or directory)
+        ):
+            raise Tampered(found[0], 0, f"segment {first - 1:08d} is missing before it")
+    for number, path in enumerate(found, first):
         if path != segment_path(directory, number):
             raise Tampered(path, 0, f"segment {number:08d} is missing before it")
     return found

@@ -15,6 +15,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.message import DecodeError
 
+from juki.audit.archive import ARCHIVE_SUFFIX, Archive
 from juki.audit.checkpoint import (
     CHECKPOINT_FILE,
     Checkpoint,
@@ -26,6 +27,7 @@ from juki.audit.checkpoint import (
 from juki.audit.encoding import RecordParts, split
 from juki.audit.leaves import leaf_data
 from juki.audit.published import PublishedTree
+from juki.audit.reading import files_of, first_sequence_of_segment
 from juki.audit.segment import (
     HEADER_BYTES,
     Tampered,
@@ -33,7 +35,6 @@ from juki.audit.segment import (
     read_frames,
     read_header,
     segment_path,
-    segments,
 )
 from juki.audit.tiles import PUBLIC_DIRECTORY, TILE_DIRECTORY
 from juki.domain.errors import InvalidValue
@@ -102,6 +103,7 @@ def verify(
     keys: Sequence[ec.EllipticCurvePublicKey] = (),
     witnesses: Sequence[NoteKey] = (),
     since: SignedCheckpoint | None = None,
+    archive_directory: Path | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> VerificationReport:
     """Verify the log in `directory`, which may be in use.
@@ -109,8 +111,8 @@ def verify(
     With `keys` a checkpoint must be there, signed by one of them; with `witnesses` each of them
     must have signed it too. Without, what a cut off tail took away can go unnoticed. `since` is a
     checkpoint whose records are trusted: only what came after is read, and that the log still
-    begins with them is proven from the tiles. `progress` is told bytes as they are read. Raises
-    OSError.
+    begins with them is proven from the tiles. `progress` is told bytes as they are read.
+    `archive_directory` is where archived segments may have been moved to. Raises OSError.
     """
     report = VerificationReport()
     try:
@@ -118,7 +120,8 @@ def verify(
         signed = read_checkpoint(directory / PUBLIC_DIRECTORY)
         _verify_signatures(directory, signed, keys, witnesses, report)
         checkpoint = None if signed is None else signed.checkpoint
-        _Reader(directory, checkpoint, since, report, progress).read()
+        files = files_of(directory, archive_directory)
+        _Reader(directory, files, checkpoint, since, report, progress).read()
     except Tampered as found:
         report.problem = _problem(directory, found)
     return report
@@ -164,15 +167,17 @@ def _verify_signatures(
 class _Reader:
     """Goes through the segments, counts what they hold, and lets the tree be compared."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made in one place
         self,
         directory: Path,
+        files: list[Path],
         checkpoint: Checkpoint | None,
         since: SignedCheckpoint | None,
         report: VerificationReport,
         progress: Callable[[int], None],
     ) -> None:
         self._directory = directory
+        self._files = files
         self._checkpoint = checkpoint
         self._since = None if since is None else since.checkpoint
         self._report = report
@@ -183,7 +188,7 @@ class _Reader:
         self._untold = 0
 
     def read(self) -> None:
-        paths = segments(self._directory)
+        paths = self._files
         if not paths:
             raise Tampered(segment_path(self._directory, 0), 0, "there is no segment")
         number = self._begin(paths)
@@ -191,7 +196,10 @@ class _Reader:
             self._report.segments += 1
             self._end = 0
             try:
-                self._read_segment(path)
+                if path.suffix == ARCHIVE_SUFFIX:
+                    self._read_archive(path)
+                else:
+                    self._read_segment(path)
             except TornTail as torn:
                 if path != paths[-1]:
                     raise Tampered(path, torn.offset, "the segment is cut off") from None
@@ -214,11 +222,10 @@ class _Reader:
         self._report.since = self._since.size
         wanted = self._tree.size + 1
         for number in reversed(range(len(paths))):
-            with paths[number].open("rb") as file:
-                try:
-                    first = read_header(paths[number], file)
-                except TornTail:
-                    continue
+            try:
+                first = first_sequence_of_segment(paths[number])
+            except TornTail:
+                continue
             if first <= wanted:
                 self._sequence = first - 1
                 return number
@@ -237,6 +244,20 @@ class _Reader:
             except Tampered as found:
                 found.metadata.setdefault("entry", str(self._sequence + 1))
                 raise
+
+    def _read_archive(self, path: Path) -> None:
+        archive = Archive(path)
+        try:
+            if archive.first_sequence != self._sequence + 1:
+                raise Tampered(path, 0, "the segment does not continue the one before")
+            for _, record in archive.records_from(0):
+                self._take(path, 0, record)
+        except Tampered as found:
+            found.metadata.setdefault("entry", str(self._sequence + 1))
+            raise
+        finally:
+            archive.close()
+        self._advance(path.stat().st_size)
 
     def _take(self, path: Path, offset: int, record: bytes) -> None:
         if self._sequence >= self._tree.size:

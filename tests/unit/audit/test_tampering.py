@@ -98,6 +98,7 @@ def cli(log: Path, *options: str | Path) -> tuple[int, dict[str, Any]]:
     return result.exit_code, json.loads(result.stdout)
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_any_flipped_bit_of_a_segment_is_found_and_its_file_named(
     original: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -116,7 +117,7 @@ def test_any_flipped_bit_of_a_segment_is_found_and_its_file_named(
     assert problem.offset == frame_start
 
 
-@settings(max_examples=150)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_any_flipped_bit_of_what_is_published_is_found_and_its_file_named(
     long_original: Path,
@@ -142,7 +143,7 @@ def test_any_flipped_bit_of_what_is_published_is_found_and_its_file_named(
         assert problem.entry == number * 256 + place + 1
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_a_record_altered_with_a_good_check_does_not_fit_what_is_published(
     long_original: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

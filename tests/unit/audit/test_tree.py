@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from juki.audit.tree import (
@@ -85,6 +85,7 @@ class Tiles:
         )
 
 
+@settings(deadline=None)
 @given(size=SIZES)
 def test_roots_are_those_of_the_definition(size: int) -> None:
     leaves = leaves_of(size)
@@ -95,6 +96,7 @@ def test_roots_are_those_of_the_definition(size: int) -> None:
     assert frontier.size == size
 
 
+@settings(deadline=None)
 @given(size=SIZES, more=SIZES)
 def test_a_frontier_made_again_goes_on_alike(size: int, more: int) -> None:
     leaves = leaves_of(size + more)
@@ -106,6 +108,7 @@ def test_a_frontier_made_again_goes_on_alike(size: int, more: int) -> None:
     assert other.root() == mth(leaves[:size])
 
 
+@settings(deadline=None)
 @given(data=st.data(), size=st.integers(1, 70))
 def test_inclusion_proofs_are_those_of_the_definition_and_hold(
     data: st.DataObject, size: int
@@ -117,6 +120,7 @@ def test_inclusion_proofs_are_those_of_the_definition_and_hold(
     assert proves_inclusion(leaves[index], index, size, proof, mth(leaves))
 
 
+@settings(deadline=None)
 @given(data=st.data(), second=st.integers(1, 70))
 def test_consistency_proofs_are_those_of_the_definition_and_hold(
     data: st.DataObject, second: int
@@ -128,6 +132,7 @@ def test_consistency_proofs_are_those_of_the_definition_and_hold(
     assert proves_consistency(first, second, mth(leaves[:first]), mth(leaves), proof)
 
 
+@settings(deadline=None)
 @given(data=st.data(), size=st.integers(1, 70))
 def test_whatever_is_altered_no_inclusion_holds(data: st.DataObject, size: int) -> None:
     leaves = leaves_of(size)
@@ -154,6 +159,7 @@ def test_whatever_is_altered_no_inclusion_holds(data: st.DataObject, size: int) 
     assert not proves_inclusion(leaf, at, size, proof, root)
 
 
+@settings(deadline=None)
 @given(data=st.data(), second=st.integers(2, 70))
 def test_no_tree_is_consistent_with_one_of_other_leaves(data: st.DataObject, second: int) -> None:
     leaves = leaves_of(second)
