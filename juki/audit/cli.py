@@ -29,6 +29,7 @@ app = typer.Typer(no_args_is_help=True, help="Audit logs: verify them, prove sin
 @app.command("verify")
 def verify_command(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of the log.")],
+    *,
     public_key: Annotated[
         list[Path] | None,
         typer.Option(
