@@ -12,7 +12,7 @@ import pytest
 from juki.audit.encoding import decode
 from juki.audit.log import FileAuditLog
 from juki.audit.port import AuditRecord
-from juki.audit.reading import LogRecords
+from juki.audit.segment import read_frames, read_header, segments
 from juki.domain.errors import JukiError, Reason
 from juki.domain.legal_basis import AffairReference, Decision, Field, LegalBasis, SearchKey, Tier
 from juki.policy.acts.dates import JST
@@ -87,7 +87,12 @@ def refused(
 
 
 def records(office: Office) -> list[AuditRecord]:
-    return [decode(record) for _, record in LogRecords(office.audit_directory).records_from(1)]
+    found = []
+    for path in segments(office.audit_directory):
+        with path.open("rb") as file:
+            _, chain_hash = read_header(path, file)
+            found += [decode(frame.record) for frame in read_frames(path, file, chain_hash)]
+    return found
 
 
 def test_a_grant_proposed_by_one_officer_and_approved_by_another_counts(
