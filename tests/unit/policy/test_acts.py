@@ -90,8 +90,8 @@ def records(office: Office) -> list[AuditRecord]:
     found = []
     for path in segments(office.audit_directory):
         with path.open("rb") as file:
-            _, chain_hash = read_header(path, file)
-            found += [decode(frame.record) for frame in read_frames(path, file, chain_hash)]
+            read_header(path, file)
+            found += [decode(frame.record) for frame in read_frames(path, file)]
     return found
 
 
