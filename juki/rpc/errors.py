@@ -70,6 +70,7 @@ STATUS_OF_REASON: Mapping[Reason, grpc.StatusCode] = {
     Reason.AFFAIR_NOT_GRANTED: _Code.PERMISSION_DENIED,
     Reason.ROUTE_NOT_PERMITTED: _Code.PERMISSION_DENIED,
     Reason.SEARCH_KEY_NOT_GRANTED: _Code.PERMISSION_DENIED,
+    Reason.AGGREGATES_ONLY: _Code.PERMISSION_DENIED,
     Reason.OPERATOR_NOT_REGISTERED: _Code.PERMISSION_DENIED,
     Reason.FOUR_EYES_REQUIRED: _Code.PERMISSION_DENIED,
     # Our own state. UNAVAILABLE is what a client's channel retries by itself.

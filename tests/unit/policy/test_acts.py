@@ -12,11 +12,12 @@ import pytest
 from juki.audit.encoding import decode
 from juki.audit.log import FileAuditLog
 from juki.audit.port import AuditRecord
-from juki.audit.reading import LogRecords
+from juki.audit.segment import read_frames, read_header, segments
 from juki.domain.errors import JukiError, Reason
 from juki.domain.legal_basis import AffairReference, Decision, Field, LegalBasis, SearchKey, Tier
 from juki.policy.acts.dates import JST
 from juki.policy.acts.files import act_file, list_proposals, read_acts, read_proposal
+from juki.policy.acts.replay import History
 from juki.policy.acts.running import ActRegister
 from juki.policy.acts.signing import accept
 from juki.policy.acts.wire import decode_act, digest
@@ -87,7 +88,12 @@ def refused(
 
 
 def records(office: Office) -> list[AuditRecord]:
-    return [decode(record) for _, record in LogRecords(office.audit_directory).records_from(1)]
+    found = []
+    for path in segments(office.audit_directory):
+        with path.open("rb") as file:
+            read_header(path, file)
+            found += [decode(frame.record) for frame in read_frames(path, file)]
+    return found
 
 
 def test_a_grant_proposed_by_one_officer_and_approved_by_another_counts(
@@ -290,6 +296,21 @@ def test_an_act_out_of_order_refuses_the_start(
     refusal = start_refused(office, audit)
     assert refusal.reason is Reason.SEQUENCE_GAP
     assert "00000001.act" in refusal.message
+
+
+def test_another_past_under_an_act_refuses_the_start(
+    register: ActRegister, office: Office, audit: FileAuditLog
+) -> None:
+    """Also one of which each act is rightly signed, by the officers and by the server."""
+    path = office.propose(body(), grant(row="1:41"), history=History())
+    office.approve()
+    other_first = accept(read_proposal(path).signed, office.server, office.nanos)
+    path.unlink()
+    second_act(register, office)
+    act_file(office.directory, 1).write_bytes(other_first)
+    refusal = start_refused(office, audit)
+    assert refusal.reason is Reason.PREDECESSOR_MISMATCH
+    assert "act 2 (00000002.act)" in refusal.message
 
 
 def test_an_act_taken_out_refuses_the_start(
