@@ -22,6 +22,7 @@ from bench.lookup_server import Kind
 from bench.numbers import CALLERS, NumberFigures, measure_numbers
 from bench.revoked_body import LIMIT_SECONDS, Refusals
 from juki.domain.errors import JukiError
+from juki.lookup.metrics import STAGES
 
 app = typer.Typer(
     help="Measure on this machine.", no_args_is_help=True, pretty_exceptions_show_locals=False
@@ -73,7 +74,7 @@ def lookup(  # noqa: PLR0917 - each is an option of the command
     if as_json:
         typer.echo(json.dumps(figures.as_dict(), ensure_ascii=False))
     else:
-        Console().print(_table(figures))
+        Console().print(_table(figures), _stage_table(figures))
 
 
 @app.command()
@@ -341,6 +342,18 @@ def _told_of_revocation(refusals: Refusals | None) -> str:
         f" {refusals.refused_after_seconds:.2f} s; of {refusals.calls_after_limit:,} calls after"
         f" {LIMIT_SECONDS:.0f} s {refusals.refused_after_limit:,} refused."
     )
+
+
+def _stage_table(figures: LookupFigures) -> Table:
+    table = Table("microseconds a person", f"batches of {BATCH:,}", "one by one")
+    many, one = (figures.stages[method] for method in ("BatchLookup", "Lookup"))
+    for stage in STAGES:
+        table.add_row(
+            stage.replace("_", " "),
+            f"{many.microseconds(stage, BATCH):.2f}",
+            f"{one.microseconds(stage, 1):.0f}",
+        )
+    return table
 
 
 def _table(figures: LookupFigures) -> Table:

@@ -27,6 +27,7 @@ from bench.machine import Machine
 from bench.people import write_people
 from bench.revoked_body import LIMIT_SECONDS, Refusals
 from bench.rotation import Background, rotate_every_class, rotated_everywhere
+from bench.stages import StageTimes, read_stages
 from hsm.host_files import host_files, root_file
 from hsm.plan import AUTHORITY_SOCKET, SERVER_SOCKET, Prefecture, ProvisioningPlan
 from hsm.provision import provision
@@ -34,6 +35,7 @@ from juki.custody.client import CustodyClient
 from juki.custody.port import ISSUING_AUTHORITY
 from juki.domain.errors import JukiError, Reason
 from juki.localnet.process import ManagedProcess
+from juki.lookup.metrics import STAGES
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - memory-backed, which the index demands
 AGENCY: Final = "bench"
@@ -68,6 +70,9 @@ class LookupFigures:
     calls_per_second: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     """By (method, server): one rate a round."""
 
+    stages: dict[str, StageTimes] = field(default_factory=dict)
+    """By method: what each stage of ours cost."""
+
     rotated: list[str] = field(default_factory=list)
     """Classes of keys that were rotated meanwhile, at every holder."""
 
@@ -99,6 +104,13 @@ class LookupFigures:
             "unary_lookups_per_second": round(self.rate("Lookup", Kind.OURS)),
             "unary_lookups_per_second_bare": round(self.rate("Lookup", Kind.BARE)),
             "unary_ratio_to_bare": round(self.ratio("Lookup"), 3),
+            "microseconds_by_stage": {
+                method: {
+                    stage: round(times.microseconds(stage, BATCH if method == METHODS[0] else 1), 3)
+                    for stage in STAGES
+                }
+                for method, times in self.stages.items()
+            },
             "key_classes_rotated_meanwhile": self.rotated,
             "revoked_meanwhile": None if self.revocation is None else asdict(self.revocation),
             "index_built_from": "generated people, directly",
@@ -143,7 +155,9 @@ def measure_lookups(
         progress("the servers build their indexes")
         registered = "".join(_REGISTERED.format(name=name) for name in (AGENCY, LEAVER))
         (directory / "agencies.toml").write_text(registered, encoding="utf-8")
-        ports = {kind: _start_server(stack, directory, memory, kind) for kind in Kind}
+        facts = {kind: _start_server(stack, directory, memory, kind) for kind in Kind}
+        ports = {kind: int(facts[kind]["port"]) for kind in Kind}
+        metrics = int(facts[Kind.OURS]["metrics_port"])
         client = stack.enter_context(
             _running_client("bench.lookup_client", directory, memory, ports, AGENCY)
         )
@@ -163,7 +177,12 @@ def measure_lookups(
                 for server in list(Kind)[:: 1 if number % 2 else -1]:
                     progress(f"round {number} of {rounds}: {method}, {server}")
                     order = {"server": server.value, "method": method, "seconds": seconds}
+                    before = read_stages(metrics)
                     rate = float(_ordered(client, order)["calls_per_second"])
+                    if server is Kind.OURS:
+                        figures.stages.setdefault(method, StageTimes()).add(
+                            before, read_stages(metrics)
+                        )
                     figures.calls_per_second[method, server].append(rate)
         figures.rotated.extend(rotated_everywhere(plan))
     return figures
@@ -192,7 +211,7 @@ def _start(
     return process
 
 
-def _start_server(stack: ExitStack, directory: Path, memory: Path, kind: Kind) -> int:
+def _start_server(stack: ExitStack, directory: Path, memory: Path, kind: Kind) -> dict[str, Any]:
     configuration = directory / f"{kind}.toml"
     _write(
         configuration,
@@ -204,7 +223,7 @@ def _start_server(stack: ExitStack, directory: Path, memory: Path, kind: Kind) -
         custody_socket=host_files(directory / "hosts", "national").socket(SERVER_SOCKET),
         roots_pem=root_file(directory / "hosts"),
     )
-    return int(_start(stack, directory, kind, "bench.lookup_server", configuration).facts["port"])
+    return _start(stack, directory, kind, "bench.lookup_server", configuration).facts
 
 
 def _revoke(directory: Path, memory: Path, ports: dict[Kind, int]) -> Refusals:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from enum import StrEnum
@@ -16,10 +15,11 @@ from pathlib import Path
 from typing import Final
 
 import grpc
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, start_http_server
 
 from bench.people import read_people
 from juki.audit.log import FileAuditLog
+from juki.audit.persons.running import start_person_index
 from juki.audit.pseudonym import Pseudonymiser
 from juki.config import Configuration
 from juki.custody.client import CustodyClient
@@ -30,7 +30,7 @@ from juki.domain.legal_basis import Field
 from juki.index.lmdb_index import LmdbIndex
 from juki.index.wire import FieldMask
 from juki.lookup import answers
-from juki.lookup.running import CALLERS, add_lookup_service
+from juki.lookup.running import CALLERS, add_lookup_service, checkpoint_signing
 from juki.lookup.service import LOOKUP_SERVICE, RAW_METHODS
 from juki.policy.evaluator import Policy
 from juki.process import run_server
@@ -83,9 +83,7 @@ def serve(config: BenchServerConfiguration, stack: ExitStack) -> dict[str, objec
     stack.callback(index.close)
     index.rebuild(read_people(config.people))
     serve_kind = _serve_ours if config.kind is Kind.OURS else _serve_bare
-    port, stop = serve_kind(config, credentials, index, custody)
-    stack.callback(stop)
-    return {"port": port}
+    return serve_kind(config, credentials, index, custody, stack)
 
 
 def _serve_ours(
@@ -93,11 +91,15 @@ def _serve_ours(
     credentials: grpc.ServerCredentials,
     index: LmdbIndex,
     custody: CustodyClient,
-) -> tuple[int, Callable[[], None]]:
-    """The server as the nation runs it: interceptors, policy, audit log on disk."""
+    stack: ExitStack,
+) -> dict[str, object]:
+    """The server as the nation runs it: interceptors, policy, signed audit log, private index."""
     registry = CollectorRegistry()
     monitor = HealthMonitor({"custody": lambda: _signs(custody)}, registry=registry)
-    audit = FileAuditLog(config.audit_directory)
+    audit = FileAuditLog(
+        config.audit_directory, signing=checkpoint_signing(custody, "national.juki.example")
+    )
+    stack.callback(audit.close)
     book = RevocationBook(
         None, load_roots(config.roots_pem).der, lambda: datetime.datetime.now(datetime.UTC)
     )
@@ -105,7 +107,16 @@ def _serve_ours(
     own_list.take()
     lists = Worker("revocation-own", own_list.work, wake=own_list.wake)
     lists.start()
+    stack.callback(lists.close)
     pseudonymiser = Pseudonymiser(custody.new_data_key(WRAPPING).plaintext)
+    start_person_index(
+        stack,
+        directory=config.audit_directory.with_name("persons"),
+        audit_directory=config.audit_directory,
+        durable_to=lambda: audit.position.sequence,
+        pseudonymisers=lambda: [pseudonymiser],
+        registry=registry,
+    )
     server = JukiServer(
         ServerSettings("127.0.0.1:0", worker_threads=WORKER_THREADS, raw=RAW_METHODS),
         credentials,
@@ -124,13 +135,10 @@ def _serve_ours(
         clock=time.time_ns,
     )
     server.start()
-
-    def stop() -> None:
-        server.stop(0)
-        lists.close()
-        audit.close()
-
-    return server.port, stop
+    stack.callback(server.stop, 0)
+    metrics, _ = start_http_server(0, "127.0.0.1", registry)
+    stack.callback(metrics.shutdown)
+    return {"port": server.port, "metrics_port": metrics.server_port}
 
 
 def _signs(custody: CustodyClient) -> None:
@@ -142,7 +150,8 @@ def _serve_bare(
     credentials: grpc.ServerCredentials,
     index: LmdbIndex,
     _custody: CustodyClient,
-) -> tuple[int, Callable[[], None]]:
+    stack: ExitStack,
+) -> dict[str, object]:
     """grpcio alone: same store, same bytes in the answers; no interceptor, policy, or record."""
     mask = FieldMask.of(frozenset(FIELDS), number_in_change=False, code_in_change=False)
 
@@ -169,11 +178,8 @@ def _serve_bare(
     )
     port = server.add_secure_port("127.0.0.1:0", credentials)
     server.start()
-
-    def stop() -> None:
-        server.stop(0).wait()
-
-    return port, stop
+    stack.callback(lambda: server.stop(0).wait())
+    return {"port": port}
 
 
 if __name__ == "__main__":

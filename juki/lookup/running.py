@@ -146,7 +146,7 @@ class Answering:
         self.index.rebuild(all_states(engine, sealing.sealer))
         self.pseudonym_keys = PseudonymKeys(sealing.keys)
         self.audit = FileAuditLog(
-            config.audit_directory, signing=_checkpoint_signing(custody, answerer.host)
+            config.audit_directory, signing=checkpoint_signing(custody, answerer.host)
         )
         stack.callback(self.audit.close)
         askers = who_may_ask(
@@ -197,7 +197,7 @@ class Answering:
         return Worker("pseudonym-keys", keys.work, wake=keys.wake)
 
 
-def _checkpoint_signing(custody: Custody, host: str) -> CheckpointSigning:
+def checkpoint_signing(custody: Custody, host: str) -> CheckpointSigning:
     """Checkpoints are signed in the token, under the key of the server's receipts."""
     signer = DocumentSigner(custody)
 

@@ -174,9 +174,7 @@ def test_4_every_act_stands_in_the_audit_log(network: LocalNetwork) -> None:
     for path in segments(directory):
         with path.open("rb") as file:
             read_header(path, file)
-            recorded += [
-                decode(one.record).act_digest for one in read_frames(path, file)
-            ]
+            recorded += [decode(one.record).act_digest for one in read_frames(path, file)]
     wanted = [digest(one.signed.act) for one in accepted]
     assert len(wanted) == 3
     assert [one for one in recorded if one] == wanted
