@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from bench.audit import AuditFigures, measure_audit
 from bench.audit_growth import SINGLE_SHARE, GrowthFigures, Stage, measure_growth
 from bench.custody import BATCHES, CLIENTS, CustodyFigures, measure_custody
 from bench.handshakes import CALLED_BACK, MEMORY, TOKEN
@@ -170,6 +171,52 @@ def custody(
     else:
         for table in _custody_tables(figures):
             Console().print(table)
+
+
+@app.command()
+def audit(
+    calls: Annotated[int, typer.Option(help="Calls for 1,000 persons each.", min=1)] = 500,
+    singles: Annotated[int, typer.Option(help="Calls for one person.", min=1)] = 5_000,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a size.")] = False,
+) -> None:
+    """The audit log alone: cost of a leaf, durable appends, verification.
+
+    Examples:
+
+        juki bench audit
+
+        juki bench audit --calls 5000 --singles 50000 --json
+    """
+    figures = []
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        for persons, number in ((1_000, calls), (1, singles)):
+            task = bar.add_task(f"{persons:,} persons a call", total=number)
+            figures.append(measure_audit(persons, number, lambda task=task: bar.advance(task)))  # type: ignore[misc]
+    if as_json:
+        for one in figures:
+            typer.echo(json.dumps(one.as_dict(), ensure_ascii=False))
+    else:
+        Console().print(_audit_table(figures))
+
+
+def _audit_table(figures: list[AuditFigures]) -> Table:
+    table = Table(
+        "persons a call",
+        *(f"{one.persons:,}" for one in figures),
+        title="The audit log",
+        caption=str(figures[0].machine),
+    )
+    for name, values in (
+        ("a call's leaf, µs of one core", [f"{one.leaf_microseconds:,.0f}" for one in figures]),
+        ("durable calls a second", [f"{one.appends_a_second:,.0f}" for one in figures]),
+        (
+            "persons verified a second and core",
+            [f"{one.verified_persons_a_second:,.0f}" for one in figures],
+        ),
+        ("segment bytes a person", [f"{one.segment_bytes:.1f}" for one in figures]),
+    ):
+        table.add_row(name, *values)
+    return table
 
 
 @app.command("audit-growth")

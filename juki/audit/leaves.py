@@ -34,6 +34,7 @@ _LEAF: Final = struct.Struct(f">B{HASH_BYTES}sI{HASH_BYTES}s")
 LEAF_BYTES: Final = _LEAF.size
 _SALT_DOMAIN: Final = b"juki-salt-01"
 _INNER_BYTES: Final = 1 + SALT_BYTES + PSEUDONYM_BYTES + 1
+_FEW: Final = 8
 
 
 class _SaltBlocks:
@@ -76,13 +77,23 @@ def facts_commitment(salt: bytes, facts: bytes) -> bytes:
 
 def inner_leaves(person_salts: bytes, pseudonyms: bytes, outcomes: bytes) -> list[bytes]:
     """The hashes of the inner leaves, in the order of the persons."""
-    persons = len(outcomes)
+    persons, sha256 = len(outcomes), hashlib.sha256
+    if persons <= _FEW:  # arrays cost more than they save
+        return [
+            sha256(
+                b"\0"
+                + person_salts[16 * n : 16 * n + 16]
+                + pseudonyms[16 * n : 16 * n + 16]
+                + outcomes[n : n + 1]
+            ).digest()
+            for n in range(persons)
+        ]
     rows = np.empty((persons, _INNER_BYTES), np.uint8)
     rows[:, 0] = 0
     rows[:, 1:17] = np.frombuffer(person_salts, np.uint8).reshape(persons, SALT_BYTES)
     rows[:, 17:33] = np.frombuffer(pseudonyms, np.uint8).reshape(persons, PSEUDONYM_BYTES)
     rows[:, 33] = np.frombuffer(outcomes, np.uint8)
-    joined, sha256 = rows.tobytes(), hashlib.sha256
+    joined = rows.tobytes()
     return [
         sha256(joined[at : at + _INNER_BYTES]).digest()
         for at in range(0, _INNER_BYTES * persons, _INNER_BYTES)
