@@ -8,7 +8,7 @@ import secrets
 import time
 import tomllib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -23,6 +23,7 @@ from juki.custody.roots import load_roots
 from juki.custody.signing import DocumentSigner
 from juki.domain.errors import JukiError, Reason
 from juki.lookup.running import LookupConfiguration
+from juki.policy.acts.auditing import compare
 from juki.policy.acts.building import build_registry
 from juki.policy.acts.dates import JST, of_nanos
 from juki.policy.acts.dispositions import gives, in_words
@@ -81,6 +82,7 @@ class _Desk:
     identity: str
     verifier: ActVerifier
     history: History
+    law_revisions: Path | None
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -227,21 +229,29 @@ def approve_command(
 def acts_command(
     config: ConfigOption,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an act.")] = False,
+    audit: Annotated[
+        Path | None,
+        typer.Option(help="Directory of the server's audit log: hold the acts against it."),
+    ] = None,
 ) -> None:
     """List the acts: who, when, what; first those that count, then the proposals.
 
     Every signature is verified on the way; revoked officers are for the server to judge.
-    Exit code 1 where the log is not what was signed.
+    With --audit the whole audit log is read, so that acts taken away at the end are noticed.
+    Exit code 1 where the register is not what was signed and recorded.
 
     \b
     Examples:
       juki policy acts --config national.toml
       juki policy acts --config national.toml --json
+      juki policy acts --config national.toml --audit /var/lib/juki/audit
     """
     with _told_errors():
         desk = _desk(config)
         rows = [_facts(number, found) for number, found in enumerate(desk.history.acts, start=1)]
         rows += [_waiting(desk, path) for path in list_proposals(desk.directory)]
+        if audit is not None:
+            _hold_against(desk, audit)
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row, ensure_ascii=False))
@@ -257,6 +267,21 @@ def acts_command(
             "\n".join(map(str, row["what"])),  # type: ignore[call-overload]
         )
     Console().print(table)
+
+
+def _hold_against(desk: _Desk, audit: Path) -> None:
+    """Raises TAMPERING_DETECTED naming an act that only one of the two knows."""
+    waiting = set()
+    for path in list_proposals(desk.directory):
+        with suppress(JukiError, OSError):
+            waiting.add(digest(read_proposal(path).signed.act))
+    found = compare(audit, desk.history, waiting)
+    for words, digests in (
+        ("the audit log has acts that the register has not", found.gone),
+        ("the register has acts that the audit log has not", found.unrecorded),
+    ):
+        if digests:
+            raise JukiError(Reason.TAMPERING_DETECTED, f"{words}: {', '.join(digests)}")
 
 
 def drop_command(
@@ -297,7 +322,7 @@ def _propose(
         now_unix_nanos=now,
     )
     after = desk.history.register.apply(act, of_nanos(now))
-    build_registry(document_from(after, of_nanos(now)), load_laws(None))
+    build_registry(document_from(after, of_nanos(now)), load_laws(desk.law_revisions))
     with CustodyClient(custody) as client:
         path = propose(desk.directory, act, DocumentSigner(client), now)
     _show_act(act, read_proposal(path))
@@ -319,7 +344,7 @@ def _desk(config: Path) -> _Desk:
     )
     directory = lookups.acts.directory
     history = replay(directory, verifier) if directory.exists() else EMPTY
-    return _Desk(directory, identity, verifier, history)
+    return _Desk(directory, identity, verifier, history, lookups.law_revisions)
 
 
 def _server(config: Path) -> tuple[ServerConfiguration, LookupConfiguration | None, str]:

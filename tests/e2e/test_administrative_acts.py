@@ -189,7 +189,20 @@ def test_5_the_list_says_who_when_and_what(network: LocalNetwork) -> None:
     assert "決裁第3号" in result.output
 
 
-def test_6_a_byte_flipped_refuses_the_start_and_says_which_act(network: LocalNetwork) -> None:
+def test_6_acts_taken_away_are_missed_by_the_audit_log(network: LocalNetwork) -> None:
+    log = str(network.plan.host_directory("national") / "audit")
+    assert policy(network, "acts", "--audit", log).exit_code == 0
+    last = act_file(network.plan.acts_directory, 3)
+    kept = last.rename(last.with_suffix(".kept"))
+    try:
+        found = policy(network, "acts", "--audit", log)
+        assert found.exit_code == 1
+        assert "acts that the register has not" in found.output.replace("\n", " ")
+    finally:
+        kept.rename(last)
+
+
+def test_7_a_byte_flipped_refuses_the_start_and_says_which_act(network: LocalNetwork) -> None:
     network.processes["national"].stop()
     path = act_file(network.plan.acts_directory, 2)
     content = bytearray(path.read_bytes())

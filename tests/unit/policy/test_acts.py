@@ -15,6 +15,7 @@ from juki.audit.port import AuditRecord
 from juki.audit.segment import read_frames, read_header, segments
 from juki.domain.errors import JukiError, Reason
 from juki.domain.legal_basis import AffairReference, Decision, Field, LegalBasis, SearchKey, Tier
+from juki.policy.acts.auditing import Comparison, compare
 from juki.policy.acts.dates import JST
 from juki.policy.acts.files import act_file, list_proposals, read_acts, read_proposal
 from juki.policy.acts.replay import History
@@ -429,3 +430,30 @@ def test_once_an_operator_is_registered_only_registered_ones_ask(
     assert register.take_in() == 1
     with pytest.raises(JukiError):
         register.admit(PENSION, "審査課", "n-0001")
+
+
+def test_acts_taken_away_at_the_end_are_missed_by_the_audit_log(
+    register: ActRegister, office: Office
+) -> None:
+    office.propose(revoke())
+    assert register.take_in() == 1
+    assert compare(office.audit_directory, office.history(), set()) == Comparison((), ())
+    last = act_file(office.directory, 2)
+    content = last.read_bytes()
+    gone = office.history().acts[1].act_digest
+    last.unlink()
+    assert compare(office.audit_directory, office.history(), set()).gone == (gone.hex(),)
+    # One that a crash left behind is a proposal still.
+    assert compare(office.audit_directory, office.history(), {gone}) == Comparison((), ())
+    last.write_bytes(content)
+
+
+def test_an_act_put_into_the_register_by_hand_has_no_record(
+    register: ActRegister, office: Office
+) -> None:
+    path = office.propose(revoke())
+    by_hand = accept(read_proposal(path).signed, office.server, office.nanos)
+    act_file(office.directory, 2).write_bytes(by_hand)
+    put_in = office.history().acts[1].act_digest
+    found = compare(office.audit_directory, office.history(), set())
+    assert found == Comparison((), (put_in.hex(),))
