@@ -49,7 +49,13 @@ from juki.store.engine import migrate, open_engine
 from juki.store.keeping import keep_register
 from juki.store.rewrapping import start_rewrapping
 from juki.store.verification import RootedDatabase
-from juki.v1 import codes_pb2_grpc, intake_pb2_grpc, lookup_pb2_grpc, relay_pb2_grpc
+from juki.v1 import (
+    codes_pb2_grpc,
+    intake_pb2_grpc,
+    lookup_pb2_grpc,
+    relay_pb2_grpc,
+    statistics_pb2_grpc,
+)
 from juki.worker import Worker
 from pref_server.callers import PrefecturalCallers
 from pref_server.codes import CodeForwarder
@@ -58,7 +64,9 @@ from pref_server.covered import SECTIONS
 from pref_server.governor_relay import RELAY_SERVICE, GovernorRelay
 from pref_server.grants import GrantKeeper
 from pref_server.relay import Relay, RelayMetrics
+from pref_server.residents import count_residents
 from pref_server.returns import ReturnsFollower
+from pref_server.statistics import STATISTICS_SERVICE, Statistics
 from pref_server.tables import person_request_act, register_root
 
 GATEWAYS = frozenset({IdentityKind.CS_GATEWAY})
@@ -181,6 +189,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
                     LOOKUP_SERVICE: CALLERS,
                     RELAY_SERVICE: BODIES,
                     DISCLOSURE_SERVICE: GATEWAYS,
+                    STATISTICS_SERVICE: BODIES,
                 }
             ),
             HEALTH_REPORT_SERVICE: EVERY_KIND,
@@ -232,6 +241,17 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
                 audit=answering.audit,
                 answerers=_answerers(config, channel, open_neighbour),
                 clock=time.time_ns,
+            ),
+            server.grpc_server,
+        )
+        statistics_pb2_grpc.add_StatisticsServiceServicer_to_server(
+            Statistics(
+                prefecture=config.prefecture,
+                policy=answering.policy,
+                audit=answering.audit,
+                count=lambda municipality, day: count_residents(engine, sealer, municipality, day),
+                clock=time.time_ns,
+                admit=answering.askers.admit,
             ),
             server.grpc_server,
         )
