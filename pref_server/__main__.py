@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 import grpc
 from prometheus_client import CollectorRegistry
+from sqlalchemy import Engine
 
 from juki.audit.witness.offering import OfferedLog
 from juki.audit.witness.running import Witnessing, worker_of
@@ -48,8 +49,15 @@ from juki.server_config import PeerConfiguration
 from juki.store.engine import migrate, open_engine
 from juki.store.keeping import keep_register
 from juki.store.rewrapping import start_rewrapping
+from juki.store.sealing import Sealer
 from juki.store.verification import RootedDatabase
-from juki.v1 import codes_pb2_grpc, intake_pb2_grpc, lookup_pb2_grpc, relay_pb2_grpc
+from juki.v1 import (
+    codes_pb2_grpc,
+    intake_pb2_grpc,
+    lookup_pb2_grpc,
+    relay_pb2_grpc,
+    statistics_pb2_grpc,
+)
 from juki.worker import Worker
 from pref_server.callers import PrefecturalCallers
 from pref_server.codes import CodeForwarder
@@ -58,7 +66,9 @@ from pref_server.covered import SECTIONS
 from pref_server.governor_relay import RELAY_SERVICE, GovernorRelay
 from pref_server.grants import GrantKeeper
 from pref_server.relay import Relay, RelayMetrics
+from pref_server.residents import count_residents
 from pref_server.returns import ReturnsFollower
+from pref_server.statistics import STATISTICS_SERVICE, Count, Statistics
 from pref_server.tables import person_request_act, register_root
 
 GATEWAYS = frozenset({IdentityKind.CS_GATEWAY})
@@ -181,6 +191,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
                     LOOKUP_SERVICE: CALLERS,
                     RELAY_SERVICE: BODIES,
                     DISCLOSURE_SERVICE: GATEWAYS,
+                    STATISTICS_SERVICE: BODIES,
                 }
             ),
             HEALTH_REPORT_SERVICE: EVERY_KIND,
@@ -225,15 +236,12 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
             clock=_utc_now,
             serves=lambda municipality: municipality in callers.municipalities,
         )
-        relay_pb2_grpc.add_GovernorRelayServiceServicer_to_server(
-            GovernorRelay(
-                identity=prefecture_identity(config.prefecture, config.trust_domain),
-                policy=answering.policy,
-                audit=answering.audit,
-                answerers=_answerers(config, channel, open_neighbour),
-                clock=time.time_ns,
-            ),
-            server.grpc_server,
+        _serve_bodies(
+            server,
+            config,
+            answering,
+            _counting(engine, sealer),
+            _answerers(config, channel, open_neighbour),
         )
     revocation.serve(server, lambda: intake.certificates_of(()))
     revocation.start(stack, server)
@@ -285,6 +293,41 @@ def _witnessing(
         own_log = OfferedLog(config.lookups.audit_directory)
         parts["witnessed"] = witnessing.show(nation, above, own_log)
     return parts
+
+
+def _counting(engine: Engine, sealer: Sealer) -> Count:
+    return lambda municipality, day: count_residents(engine, sealer, municipality, day)
+
+
+def _serve_bodies(
+    server: JukiServer,
+    config: PrefecturalConfiguration,
+    answering: Answering,
+    count: Count,
+    answerers: Mapping[str, tuple[str, lookup_pb2_grpc.LookupServiceStub]],
+) -> None:
+    """What registered bodies are served besides look-ups: passing on, and the governor's totals."""
+    relay_pb2_grpc.add_GovernorRelayServiceServicer_to_server(
+        GovernorRelay(
+            identity=prefecture_identity(config.prefecture, config.trust_domain),
+            policy=answering.policy,
+            audit=answering.audit,
+            answerers=answerers,
+            clock=time.time_ns,
+        ),
+        server.grpc_server,
+    )
+    statistics_pb2_grpc.add_StatisticsServiceServicer_to_server(
+        Statistics(
+            prefecture=config.prefecture,
+            policy=answering.policy,
+            audit=answering.audit,
+            count=count,
+            clock=time.time_ns,
+            admit=answering.admit,
+        ),
+        server.grpc_server,
+    )
 
 
 def _answerers(

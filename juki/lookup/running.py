@@ -161,7 +161,7 @@ class Answering:
             law_revisions=config.law_revisions,
         )
         self.policy = askers.policy
-        self._admit = askers.admit
+        self.admit = askers.admit
         self.history = start_person_index(
             stack,
             directory=config.person_index_directory,
@@ -188,7 +188,7 @@ class Answering:
             pseudonymiser=self.pseudonym_keys.newest,
             registry=self._registry,
             clock=clock,
-            admit=self._admit,
+            admit=self.admit,
         )
 
     def worker(self) -> Worker:
