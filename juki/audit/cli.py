@@ -170,6 +170,7 @@ def _show(console: Console, directory: Path, report: VerificationReport) -> None
     table.add_row("segments", f"{report.segments:,}")
     table.add_row("bytes", f"{report.bytes_read:,}")
     table.add_row("checkpoint", _checkpoint_in_words(report))
+    table.add_row("co-signed by", ", ".join(report.witnesses) or "nobody")
     console.print(table)
     if report.torn_tail is not None:
         torn = report.torn_tail

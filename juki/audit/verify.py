@@ -37,6 +37,7 @@ from juki.audit.segment import (
     segment_path,
 )
 from juki.audit.tiles import PUBLIC_DIRECTORY, TILE_DIRECTORY
+from juki.audit.witness.checking import check_cosigned
 from juki.domain.errors import InvalidValue
 from juki.v1 import audit_pb2
 
@@ -90,6 +91,9 @@ class VerificationReport:
     signers: list[str] = field(default_factory=list)
     """Names of the keys whose signatures of the checkpoint were verified."""
 
+    witnesses: list[str] = field(default_factory=list)
+    """Names of those whose cosignatures stand beside the log and match."""
+
     torn_tail: Problem | None = None
     """A frame unfinished at the very end: being written now, or left by a crash. It was never
     acknowledged, and is no problem; the next start cuts it away."""
@@ -122,6 +126,8 @@ def verify(
         checkpoint = None if signed is None else signed.checkpoint
         files = files_of(directory, archive_directory)
         _Reader(directory, files, checkpoint, since, report, progress).read()
+        if checkpoint is not None:
+            report.witnesses = check_cosigned(directory, checkpoint.size, keys)
     except Tampered as found:
         report.problem = _problem(directory, found)
     return report

@@ -2,11 +2,13 @@
 
 A checkpoint is made every second, and every witness comes at a time of its own: so one is held out
 to all of them for a while. It stands with the cosignatures it has got in the file `cosigned` beside
-the log's newest checkpoint, and the one before it in `cosigned.before`.
+the log's newest checkpoint, and the one before it in `cosigned.before`; certificates of the
+witnesses' keys in `witnesses/`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -24,6 +26,9 @@ from juki.durable import sync_directory
 
 COSIGNED_FILE: Final = "cosigned"
 BEFORE_FILE: Final = "cosigned.before"
+WITNESSES_DIRECTORY: Final = "witnesses"
+"""Certificates (DER) of the keys under the cosignatures."""
+
 HELD_SECONDS: Final = 10.0
 
 
@@ -95,8 +100,10 @@ class OfferedLog:
         if signed is None or tile_width(signed.checkpoint.size, level, index) < width:
             raise InvalidValue("the tree has no such tile")
 
-    def keep_cosignature(self, size: int, root: bytes, line: NoteSignature) -> bool:
-        """Puts a verified cosignature beside the log's checkpoint.
+    def keep_cosignature(
+        self, size: int, root: bytes, line: NoteSignature, certificate: bytes
+    ) -> bool:
+        """Puts a verified cosignature beside the log's checkpoint, with its certificate (DER).
 
         False where that checkpoint is no longer held out. Raises JukiError (STORE_UNAVAILABLE).
         """
@@ -106,6 +113,7 @@ class OfferedLog:
                 return False
             self._held = with_cosignature(held, line)
             try:
+                self._keep_certificate(certificate)
                 self._write(self._held)
             except OSError as error:
                 raise JukiError(
@@ -113,18 +121,21 @@ class OfferedLog:
                 ) from error
             return True
 
+    def _keep_certificate(self, certificate: bytes) -> None:
+        folder = self._public / WITNESSES_DIRECTORY
+        path = folder / certificate_file(certificate)
+        if path.exists():
+            return
+        folder.mkdir(exist_ok=True)
+        sync_directory(self._public)
+        _replace(self._public, path, certificate)
+
     def _write(self, signed: SignedCheckpoint) -> None:
         path = self._public / COSIGNED_FILE
         before = read_cosigned(path)
         if before is not None and before.checkpoint != signed.checkpoint:
             path.replace(self._public / BEFORE_FILE)
-        temporary = path.with_name(f".{COSIGNED_FILE}.new")
-        with temporary.open("wb") as file:
-            file.write(signed.note.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_directory(self._public)
+        _replace(self._public, path, signed.note.encode())
 
 
 def read_cosigned(path: Path) -> SignedCheckpoint | None:
@@ -133,3 +144,18 @@ def read_cosigned(path: Path) -> SignedCheckpoint | None:
         return SignedCheckpoint.parse(path.read_bytes().decode())
     except (FileNotFoundError, ValueError):
         return None
+
+
+def certificate_file(certificate: bytes) -> str:
+    """The name under which a witness's certificate (DER) is kept: by its SHA-256."""
+    return f"{hashlib.sha256(certificate).hexdigest()}.der"
+
+
+def _replace(public: Path, path: Path, content: bytes) -> None:
+    temporary = public / f".{path.name}.new"
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_directory(path.parent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from juki.audit.checkpoint import SignedCheckpoint, audit_origin
 from juki.audit.witness.cosignature import Cosigner
 from juki.audit.witness.metrics import WitnessMetrics
 from juki.audit.witness.offering import OfferedLog
-from juki.audit.witness.records import WitnessRecords
+from juki.audit.witness.records import WitnessRecords, read_records
 from juki.audit.witness.rule import SigningKeys, WatchedLog, Witness
 from juki.audit.witness.service import WitnessServicer
 from juki.audit.witness.watching import LogWatcher, OwnLog
@@ -92,6 +92,9 @@ class Witnessing:
         self.records = WitnessRecords(directory)
         stack.callback(self.records.close)
         self.metrics = WitnessMetrics(registry, lambda: len(self.records.alarms()))
+        with suppress(JukiError):  # what cannot be read is said when it is needed
+            for note in read_records(directory):
+                self.metrics.cosigned(note)
         self.witness = Witness(
             records=self.records,
             cosigner=Cosigner(self.signer, identity, clock),

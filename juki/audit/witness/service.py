@@ -69,7 +69,7 @@ class WitnessServicer(witness_pb2_grpc.WitnessServiceServicer):
         key = CosigningKey(witness_name(identity), self._find_key(request.certificates, identity))
         if not key.verifies(held.checkpoint.text, line):
             raise JukiError(Reason.SIGNATURE_INVALID, "the cosignature does not verify")
-        kept = self._log.keep_cosignature(request.size, request.root, line)
+        kept = self._log.keep_cosignature(request.size, request.root, line, request.certificates[0])
         return pb.AddCosignatureResponse(kept=kept)
 
     def AddCheckpoint(  # noqa: N802 - the name of the contract

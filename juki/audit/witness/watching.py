@@ -165,7 +165,9 @@ class OwnLog:
         )
         if not key.verifies(checkpoint.text, line):
             raise JukiError(Reason.SIGNATURE_INVALID, "the cosignature does not verify")
-        return self._log.keep_cosignature(checkpoint.size, checkpoint.root, line)
+        return self._log.keep_cosignature(
+            checkpoint.size, checkpoint.root, line, answer.certificates[0]
+        )
 
     def wake(self) -> None:
         """Lets a waiting round end."""
