@@ -197,6 +197,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         witnessing.serve(server.grpc_server, OfferedLog(config.audit_directory))
     if config.disclosure_fee is not None:
         add_disclosure_service(
+            stack,
             server,
             answering,
             engine=engine,
@@ -205,6 +206,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
             name=J_LIS,
             identity=national_identity(config.trust_domain),
             trust_domain=config.trust_domain,
+            audit_directory=config.audit_directory,
             clock=_utc_now,
             fee_yen=config.disclosure_fee.yen,
         )

@@ -222,9 +222,10 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
         stack.callback(to_peer.close)
         return revocation.follow(to_peer, prefecture_identity(code, config.trust_domain))
 
-    if answering is not None:
+    if answering is not None and config.lookups is not None:
         answering.serve(server)
         add_disclosure_service(
+            stack,
             server,
             answering,
             engine=engine,
@@ -233,6 +234,7 @@ def serve(config: PrefecturalConfiguration, stack: ExitStack) -> dict[str, objec
             name=governor(config.prefecture),
             identity=prefecture_identity(config.prefecture, config.trust_domain),
             trust_domain=config.trust_domain,
+            audit_directory=config.lookups.audit_directory,
             clock=_utc_now,
             serves=lambda municipality: municipality in callers.municipalities,
         )

@@ -239,6 +239,7 @@ def running_disclosure_server(
             prefecture_identity(prefecture, DOMAIN) if prefecture else national_identity(DOMAIN)
         )
         requests = add_disclosure_service(
+            stack,
             server,
             answering,
             engine=engine,
@@ -247,6 +248,7 @@ def running_disclosure_server(
             name=name,
             identity=identity,
             trust_domain=DOMAIN,
+            audit_directory=directory / "audit",
             clock=clock,
             fee_yen=fee_yen,
         )

@@ -25,13 +25,13 @@ DOCUMENT_PROVISIONS: Final = 300
 CATCH_UP_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.05
 
-Prove = Callable[[HistoryEntry], str]
-"""The inclusion proof of an entry as JSON; empty where the log has none yet."""
+Prove = Callable[[Sequence[HistoryEntry]], list[str]]
+"""The inclusion proofs of entries as JSON; empty where the log has none yet."""
 
 
-def no_proof(_entry: HistoryEntry) -> str:
+def no_proof(entries: Sequence[HistoryEntry]) -> list[str]:
     """A log that gives no proofs."""
-    return ""
+    return [""] * len(entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class Discloser:
 
 @dataclass(frozen=True, slots=True)
 class ProvisionPage:
-    """Provisions, the newest first, and where the next page begins."""
+    """Entries, the newest first, and where the next page begins."""
 
-    provisions: Sequence[disclosure_pb2.DisclosedProvision]
+    entries: Sequence[HistoryEntry]
     next_page_token: str
     complete_to: int
 
@@ -93,7 +93,7 @@ class DocumentMaker:
         document.changes.extend(_change(one) for one in person.notifications)
         document.changes_complete = person.complete
         page = self.provisions(person, DOCUMENT_PROVISIONS, "")
-        document.provisions.extend(page.provisions)
+        document.provisions.extend(self.shown(page))
         document.next_page_token = page.next_page_token
         document.complete_to = page.complete_to
         return document
@@ -121,8 +121,7 @@ class DocumentMaker:
         """
         if len(person.ordinals) == 1:
             page = self._history.history(person.ordinal, limit=limit, page_token=page_token)
-            own_page = [self._provision(entry) for entry in page.entries]
-            return ProvisionPage(own_page, page.next_page_token, page.complete_to)
+            return ProvisionPage(page.entries, page.next_page_token, page.complete_to)
         before = _position(page_token)
         found: dict[EntryPosition, HistoryEntry] = {}
         complete_to: list[int] = []
@@ -145,9 +144,14 @@ class DocumentMaker:
         next_token = ""
         if kept and (more or len(newest) > limit):
             next_token = f"{kept[-1].position.sequence}.{kept[-1].position.index}"
-        return ProvisionPage([self._provision(e) for e in kept], next_token, min(complete_to))
+        return ProvisionPage(kept, next_token, min(complete_to))
 
-    def _provision(self, entry: HistoryEntry) -> disclosure_pb2.DisclosedProvision:
+    def shown(self, page: ProvisionPage) -> list[disclosure_pb2.DisclosedProvision]:
+        """The entries of a page in words, each with its proof; raises what proving does."""
+        proofs = self._prove(page.entries)
+        return [self._provision(e, p) for e, p in zip(page.entries, proofs, strict=True)]
+
+    def _provision(self, entry: HistoryEntry, proof: str) -> disclosure_pb2.DisclosedProvision:
         discloser = self._discloser
         registry = discloser.registry()
         recipient, affair = words.affair(entry.article, entry.affair, registry)
@@ -169,7 +173,6 @@ class DocumentMaker:
             log_index=entry.position.index,
         )
         provision.time.FromNanoseconds(entry.time_unix_nanos)
-        proof = self._prove(entry)
         if proof:
             provision.proof.json = proof
         return provision

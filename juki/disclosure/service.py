@@ -143,7 +143,7 @@ class DisclosureServicer(disclosure_pb2_grpc.DisclosureServiceServicer):
             page = self._documents.provisions(
                 person, request.page_size or _DEFAULT_PAGE, request.page_token
             )
-            response.provisions.extend(page.provisions)
+            response.provisions.extend(self._documents.shown(page))
             response.next_page_token = page.next_page_token
         self._record(request.counter, subject, person)
         return response

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 
 import grpc
 import pytest
 
+from juki.audit.checkpoint import SignedCheckpoint
+from juki.audit.encoding import split
+from juki.audit.leaves import leaf_data
+from juki.audit.proof import prove
+from juki.audit.reading import LogRecords
+from juki.audit.tree import leaf_hash, proves_inclusion
 from juki.audit.verify import verify
 from juki.disclosure.acts import ActContent, ActKind
 from juki.disclosure.book import office
@@ -72,7 +79,33 @@ def test_a_person_sees_a_lookup_made_just_now_with_body_article_affair_and_field
     assert list(provision.field_words) == ["氏名", "住所"]
     assert provision.outcome == lookup_pb2.LOOKUP_OUTCOME_FOUND
     assert (provision.log_sequence, provision.log_index) == (1, 1)
-    assert not provision.HasField("proof")
+
+
+def test_each_provision_carries_the_proof_that_it_stands_in_the_log(
+    disclosure_server: DisclosureServer,
+) -> None:
+    me = disclosure_server.enter("駿河　太郎")
+    other = disclosure_server.enter("遠州　次郎")
+    for _ in range(3):
+        looked_up(disclosure_server, other, me)
+    with disclosure_server.at_the_counter() as stub:
+        provisions = disclosure_server.disclosed(stub, me).disclosure.provisions
+    assert len(provisions) == 3
+    directory = disclosure_server.log_directory
+    records = LogRecords(directory)
+    for one in provisions:
+        proof = json.loads(one.proof.json)
+        assert (proof["sequence"], proof["person"]["index"]) == (one.log_sequence, one.log_index)
+        checkpoint = SignedCheckpoint.parse(proof["checkpoint"]).checkpoint
+        assert checkpoint.origin.startswith("national.juki.example")
+        leaf = leaf_hash(leaf_data(split(records.record(one.log_sequence))))
+        path = [bytes.fromhex(hash_) for hash_ in proof["path"]]
+        place = one.log_sequence - 1
+        assert proves_inclusion(leaf, place, checkpoint.size, path, checkpoint.root)
+        expected = prove(directory, one.log_sequence, one.log_index)
+        assert proof["person"] == expected["person"]
+        assert proof["facts"] == expected["facts"]
+    records.close()
 
 
 def test_a_person_is_shown_what_is_held_and_its_whole_change_history(

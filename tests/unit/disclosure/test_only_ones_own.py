@@ -85,10 +85,10 @@ def test_a_person_is_shown_their_own_entries_and_nobody_elses(
                 found, token = [], ""
                 while True:
                     page = maker.provisions(who, size, token)
-                    assert len(page.provisions) <= size
+                    assert len(page.entries) <= size
                     found += [
                         (one.log_sequence, one.log_index, tuple(map(Field, one.fields)))
-                        for one in page.provisions
+                        for one in maker.shown(page)
                     ]
                     token = page.next_page_token
                     if not token:
