@@ -49,6 +49,10 @@ _NOT_FOUND_SHARE: Final = 0.01
 _TIMED: Final = 300
 _TIMED_COLD: Final = 60
 _VISIBLE: Final = 20
+_FREQUENT: Final = 1
+"""Ordinal of a person who is looked up over and over."""
+
+_FREQUENT_EVERY: Final = 10_000
 _STEP: Final = 250_000
 """Persons between two looks at archiving and merging."""
 
@@ -102,6 +106,9 @@ class Stage:
     warm: Latency
     cold: Latency
     """With none of the files in the page cache."""
+
+    frequent: Latency
+    """The newest hundred entries of a person who has many more."""
 
     @property
     def bytes_a_person(self) -> float:
@@ -267,6 +274,7 @@ class _Growth:
         ordinals = self._numbers.integers(1, self._persons + 1, persons, dtype=np.uint64)
         missing = self._numbers.random(persons) < _NOT_FOUND_SHARE
         ordinals[missing] = 0
+        ordinals[::_FREQUENT_EVERY] = _FREQUENT
         pseudonyms = self._key.pseudonyms(ordinals)
         found = np.where(missing, int(Outcome.NOT_FOUND), int(Outcome.FOUND))
         outcomes = found.astype(np.uint8).tobytes()
@@ -318,6 +326,7 @@ class _Growth:
         for _ in range(_TIMED_COLD):
             _forget(files)
             cold.append(self._time_one(history, []))
+        frequent = [self._time_one(history, [], _FREQUENT) for _ in range(_TIMED_COLD)]
         size = index.size()
         records = log.sequence
         return Stage(
@@ -334,10 +343,13 @@ class _Growth:
             history_entries=statistics.fmean(found),
             warm=Latency.of(warm),
             cold=Latency.of(cold),
+            frequent=Latency.of(frequent),
         )
 
-    def _time_one(self, history: PersonHistory, found: list[int]) -> float:
-        ordinal = self._chance.randint(1, self._persons)
+    def _time_one(
+        self, history: PersonHistory, found: list[int], ordinal: int | None = None
+    ) -> float:
+        ordinal = ordinal or self._chance.randint(1, self._persons)
         started = time.perf_counter()
         page = history.history(ordinal)
         elapsed = time.perf_counter() - started

@@ -293,6 +293,10 @@ def _growth_table(figures: GrowthFigures) -> Table:
             "with nothing in the page cache",
             lambda one: f"{one.cold.median:.2f} / {one.cold.p99:.2f}",
         ),
+        (
+            "hundred newest of many",
+            lambda one: f"{one.frequent.median:.2f} / {one.frequent.p99:.2f}",
+        ),
     ):
         table.add_row(name, *map(cell, figures.stages))
     return table

@@ -107,9 +107,15 @@ class Archive:
         if not self.first_sequence <= sequence < self.first_sequence + self.records:
             raise JukiError(Reason.RECORD_NOT_FOUND, "the segment has no such record")
         block = self._blocks[bisect_right(self._firsts, sequence) - 1]
-        for found, record in self._records_of(block):
+        raw = self._open_block(block)
+        at, found = 0, block.first_sequence
+        while at < len(raw):
+            (length,) = _LENGTH.unpack_from(raw, at)
+            at += _LENGTH.size
             if found == sequence:
-                return record
+                return raw[at : at + length]
+            at += length
+            found += 1
         raise Tampered(self.path, block.offset, "a record is missing from its block")
 
     def records_from(self, sequence: int) -> Iterator[tuple[int, bytes]]:
@@ -127,6 +133,18 @@ class Archive:
             raise Tampered(self.path, 0, "the archive has not the records it speaks of")
 
     def _records_of(self, block: _Block) -> Iterator[tuple[int, bytes]]:
+        raw = self._open_block(block)
+        at, sequence = 0, block.first_sequence
+        while at < len(raw):
+            (length,) = _LENGTH.unpack_from(raw, at)
+            at += _LENGTH.size
+            yield sequence, raw[at : at + length]
+            at += length
+            sequence += 1
+        if at != len(raw):
+            raise Tampered(self.path, block.offset, "a record is cut off in its block")
+
+    def _open_block(self, block: _Block) -> bytes:
         data = self._read(block.offset, block.length)
         if zlib.crc32(data) != block.check:
             raise Tampered(self.path, block.offset, "a block does not match its check")
@@ -139,15 +157,7 @@ class Archive:
             raise Tampered(
                 self.path, block.offset, "a block has another length than its index says"
             )
-        at, sequence = 0, block.first_sequence
-        while at < len(raw):
-            (length,) = _LENGTH.unpack_from(raw, at)
-            at += _LENGTH.size
-            yield sequence, raw[at : at + length]
-            at += length
-            sequence += 1
-        if at != len(raw):
-            raise Tampered(self.path, block.offset, "a record is cut off in its block")
+        return raw
 
     def _read(self, offset: int, length: int) -> bytes:
         data = os.pread(self._descriptor, length, offset)

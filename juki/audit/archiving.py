@@ -6,12 +6,14 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 from juki.audit.archive import ARCHIVE_SUFFIX, SEGMENT_SUFFIX, archive_segment
 from juki.audit.reading import first_sequence_of_segment
 from juki.durable import sync_directory
+from juki.worker import Worker
 
 _LOOK_SECONDS: Final = 1.0
 _NICENESS: Final = 10
@@ -83,3 +85,16 @@ class SegmentArchiver:
         sync_directory(self._archive_directory)
         archived.unlink()
         sync_directory(self._directory)
+
+
+def start_archiving(
+    stack: ExitStack,
+    directory: Path,
+    done_to: Callable[[], int],
+    archive_directory: Path | None = None,
+) -> None:
+    """Archives the finished segments of a log while the server runs; stopped by the stack."""
+    archiver = SegmentArchiver(directory, done_to, archive_directory)
+    worker = Worker("audit-archiving", archiver.work, wake=archiver.wake)
+    worker.start()
+    stack.callback(worker.close)

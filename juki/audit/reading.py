@@ -29,7 +29,7 @@ from juki.audit.segment import (
 )
 from juki.domain.errors import JukiError, Reason
 
-_STEP_BYTES: Final = 64 * 1024
+_STEP_BYTES: Final = 16 * 1024
 """An offset is remembered for each so many bytes of a segment."""
 
 _READ_BYTES: Final = 1 << 20
@@ -120,10 +120,17 @@ class LogRecords:
 
     def record(self, sequence: int) -> bytes:
         """See `RecordReader`; raises OSError where a file cannot be read."""
-        number = self._number_of(sequence)
-        if number is None:
+        number = self._last_known(sequence)
+        if number is not None:
+            try:
+                return self._file(number).record(sequence)
+            except JukiError as error:
+                if error.reason is not Reason.RECORD_NOT_FOUND:
+                    raise
+        later = self._number_of(sequence)  # in a segment begun since it was last looked
+        if later is None or later == number:
             raise JukiError(Reason.RECORD_NOT_FOUND, "the log has no such record")
-        return self._file(number).record(sequence)
+        return self._file(later).record(sequence)
 
     def records_from(self, sequence: int) -> Iterator[tuple[int, bytes]]:
         """Every whole record from `sequence` on, in order, through all segments.
@@ -152,6 +159,9 @@ class LogRecords:
         """The segment a record stands in, or would stand in."""
         while self._knows(len(self._firsts)):
             pass
+        return self._last_known(sequence)
+
+    def _last_known(self, sequence: int) -> int | None:
         with self._lock:
             number = bisect_right(self._firsts, sequence) - 1
         return number if number >= 0 else None
@@ -176,8 +186,10 @@ class LogRecords:
             if found is not None and (isinstance(found, Archive) or found.path.exists()):
                 self._open.move_to_end(number)
                 return found
-            path = self._path(number)
-            made = Archive(path) if path.suffix == ARCHIVE_SUFFIX else SegmentInUse(path)
+            try:
+                made = _open(self._path(number))
+            except FileNotFoundError:  # archived or moved between the two looks, or not there
+                made = _open(self._path(number))
             self._open[number] = made
             while len(self._open) > _OPEN_FILES:
                 self._open.popitem(last=False)
@@ -195,6 +207,10 @@ class LogRecords:
                     if (directory / name).exists():
                         return directory / name
         raise FileNotFoundError(names[-1])
+
+
+def _open(path: Path) -> SegmentInUse | Archive:
+    return Archive(path) if path.suffix == ARCHIVE_SUFFIX else SegmentInUse(path)
 
 
 def first_sequence_of_segment(path: Path) -> int:

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import model_validator
 from sqlalchemy import Engine
 
+from juki.audit.archiving import start_archiving
 from juki.audit.checkpoint import CheckpointKey, CheckpointSigning, audit_origin
 from juki.audit.log import FileAuditLog
 from juki.audit.persons.running import start_person_index
@@ -60,6 +61,9 @@ class LookupConfiguration(Configuration):
     """Directory of later revisions of the law, each in a directory named by its first day."""
 
     audit_directory: Path
+    audit_archive_directory: Path | None = None
+    """Where archived segments of the log are moved to; they stay beside it by default."""
+
     person_index_directory: Path
     """Of the private index from persons to the audit log's entries; made for the server alone."""
 
@@ -146,9 +150,17 @@ class Answering:
         self.index.rebuild(all_states(engine, sealing.sealer))
         self.pseudonym_keys = PseudonymKeys(sealing.keys)
         self.audit = FileAuditLog(
-            config.audit_directory, signing=checkpoint_signing(custody, answerer.host)
+            config.audit_directory,
+            signing=checkpoint_signing(custody, answerer.host),
+            archive_directory=config.audit_archive_directory,
         )
         stack.callback(self.audit.close)
+        start_archiving(
+            stack,
+            config.audit_directory,
+            lambda: self.audit.published_to,
+            config.audit_archive_directory,
+        )
         askers = who_may_ask(
             stack,
             config.acts,
@@ -166,6 +178,7 @@ class Answering:
             stack,
             directory=config.person_index_directory,
             audit_directory=config.audit_directory,
+            archive_directory=config.audit_archive_directory,
             durable_to=lambda: self.audit.position.sequence,
             pseudonymisers=self.pseudonym_keys.every,
             registry=registry,

@@ -13,13 +13,14 @@ from juki.audit.port import AuditRecord
 from juki.audit.segment import read_frames, read_header, segments
 from juki.demo.checks import PensionBody
 from juki.demo.gateway import Register
+from juki.domain.outcome import Outcome
 from juki.localnet.network import LocalNetwork
 from juki.register.pseudonym_keys import PseudonymKeys
 from juki.register.tables import data_key
 from juki.store.data_keys import KeyStore
 from juki.store.engine import open_engine
 from juki.v1 import lookup_pb2
-from tests.network_fixtures import running_network, wait_until
+from tests.network_fixtures import metric, running_network, wait_until
 from tests.planted_person import MUNICIPALITY, planted_birth
 
 
@@ -84,3 +85,12 @@ def test_a_persons_records_are_found_under_every_key_they_were_written_with(
     finally:
         engine.dispose()
     assert under == {1: before.pseudonyms, 2: after.pseudonyms}
+
+
+def test_the_nations_person_index_takes_in_every_look_up(network: LocalNetwork) -> None:
+    found = sum(one.outcomes.count(bytes([Outcome.FOUND])) for one in records(network))
+    assert found >= 2
+    wait_until(lambda: metric(network, "national", "juki_person_index_entries") == found)
+    assert metric(network, "national", "juki_person_index_behind_records") == 0
+    index = network.plan.host_directory("national") / "persons"
+    assert index.stat().st_mode & 0o777 == 0o700

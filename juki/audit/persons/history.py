@@ -70,12 +70,17 @@ def _entry(position: EntryPosition, record: audit_pb2.AuditRecord) -> HistoryEnt
         office=record.office,
         operator=record.operator,
         article=record.article,
-        affair=f"{record.affair_table}:{record.affair_item}" if record.affair_table else "",
+        affair=(
+            f"{record.affair_table}:{record.affair_item}"
+            if record.affair_table
+            else record.affair_id
+        ),
         search_key=SearchKey(record.search_key) if record.search_key else None,
         given_fields=tuple(sorted(map(Field, given))),
         outcome=outcome,
         request_id=record.request_id,
         key_version=record.pseudonym_key,
+        via=record.via,
     )
 
 

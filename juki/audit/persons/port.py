@@ -85,8 +85,8 @@ class HistoryEntry:
     """The provision it was answered under, for example "30-9"."""
 
     affair: str
-    """The written affair: "1:77" for a row of the Appended Tables; empty where the provision alone
-    says all."""
+    """The written affair: "1:77" for a row of the Appended Tables, else its registered id; empty
+    where the provision alone says all."""
 
     search_key: SearchKey | None
     """By what the person was looked up."""
@@ -98,6 +98,9 @@ class HistoryEntry:
     request_id: str
     key_version: int
     """Of the key under the entry's pseudonym."""
+
+    via: str = ""
+    """Identity of the governor's server by way of which the body asked; empty for a direct call."""
 
 
 @dataclass(frozen=True, slots=True)
