@@ -70,7 +70,9 @@ def injected(process: int, fault: Fault, log: Path, trace: Path) -> Iterator[Non
         try:
             yield
         finally:
-            strace.send_signal(signal.SIGINT)
+            # Interrupted while the threads of the server die, strace would wait for ever.
+            if "KILL" not in fault.injection:
+                strace.send_signal(signal.SIGINT)
             strace.wait(WAIT_SECONDS)
 
 
