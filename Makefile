@@ -3,6 +3,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+# Processes that test at once: most of a test is waiting for other processes.
+JOBS ?= 2
 TEST_PACKAGES := softhsm2 opensc postgresql-15 gcc libc6-dev nginx libengine-pkcs11-openssl prometheus strace fonts-ipamj-mincho poppler-utils
 
 .PHONY: help env system-packages demo test test-all lint proto proto-check bench format clean
@@ -24,7 +26,7 @@ demo: system-packages env ## the whole network as real processes: a birth, a mov
 
 test: env ## all tests but the slow ones (under 15 minutes)
 	@deploy/install-system-packages $(TEST_PACKAGES)
-	$(PY) -m pytest -m "not slow" $(TESTS)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile -m "not slow" $(TESTS)
 
 test-all: env ## all tests, with hundreds of seeded kills
 	@deploy/install-system-packages $(TEST_PACKAGES)

@@ -5,8 +5,8 @@ from alembic import op
 
 from juki.store.engine import BIG
 
-revision = "national_disclosure"
-down_revision = "national_0006"
+revision = "prefectural_0006"
+down_revision = "prefectural_0005"
 branch_labels = None
 depends_on = None
 

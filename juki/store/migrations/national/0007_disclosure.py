@@ -5,8 +5,8 @@ from alembic import op
 
 from juki.store.engine import BIG
 
-revision = "prefectural_disclosure"
-down_revision = "prefectural_0005"
+revision = "national_0007"
+down_revision = "national_0006"
 branch_labels = None
 depends_on = None
 
