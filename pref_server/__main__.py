@@ -316,6 +316,7 @@ def _serve_bodies(
             audit=answering.audit,
             answerers=answerers,
             clock=time.time_ns,
+            admit=answering.admit,
         ),
         server.grpc_server,
     )

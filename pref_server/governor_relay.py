@@ -15,6 +15,7 @@ import grpc
 from juki.audit.port import AuditLog, AuditRecord
 from juki.domain.errors import JukiError, Reason
 from juki.lookup.questions import Question, RequestReader
+from juki.lookup.service import Admit
 from juki.policy.evaluator import Policy
 from juki.rpc.call import current_identity
 from juki.rpc.errors import refusals_of_peer
@@ -35,15 +36,18 @@ class GovernorRelay(relay_pb2_grpc.GovernorRelayServiceServicer):
         audit: AuditLog,
         answerers: Mapping[str, tuple[str, lookup_pb2_grpc.LookupServiceStub]],
         clock: Callable[[], int],
+        admit: Admit = lambda identity, office, operator: None,
     ) -> None:
         """`answerers` gives identity and service of the nation ("") and of other prefectures, by
-        their two digits; `clock` nanoseconds since 1970-01-01 UTC.
+        their two digits; `clock` nanoseconds since 1970-01-01 UTC. `admit` refuses departments and
+        operators that the body has not registered.
         """
         self._identity = identity
         self._policy = policy
         self._audit = audit
         self._answerers = answerers
         self._clock = clock
+        self._admit = admit
         self._reader = RequestReader()
 
     def RelayLookup(  # noqa: N802 - the name of the contract
@@ -72,7 +76,8 @@ class GovernorRelay(relay_pb2_grpc.GovernorRelayServiceServicer):
         """Whom to ask, once it is durable that the call is passed on, or refused.
 
         Raises:
-            JukiError: AGENCY_NOT_REGISTERED, ROUTE_NOT_PERMITTED; AUDIT_UNAVAILABLE.
+            JukiError: AGENCY_NOT_REGISTERED, OPERATOR_NOT_REGISTERED, ROUTE_NOT_PERMITTED;
+                AUDIT_UNAVAILABLE.
         """
         try:
             answerer, stub = self._answerer(question, prefecture)
@@ -88,6 +93,7 @@ class GovernorRelay(relay_pb2_grpc.GovernorRelayServiceServicer):
         agency = self._policy.registry.agencies.get(current_identity().uri)
         if agency is None:
             raise JukiError(Reason.AGENCY_NOT_REGISTERED, "the caller is not a registered body")
+        self._admit(agency.identity, question.office, question.operator)
         if agency.governor != self._identity or question.on_behalf_of:
             raise JukiError(
                 Reason.ROUTE_NOT_PERMITTED, "a body asks for itself, by way of its own governor"

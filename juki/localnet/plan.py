@@ -33,6 +33,10 @@ class NetworkPlan:
 
     agencies: tuple[str, ...] = ("nenkin", "gaimu", "houmu", "aichi-zeimu")
     agencies_file: Path = AGENCIES_FILE
+    prefectures_agencies: Mapping[str, Path] = field(default_factory=dict)
+    """Two digits of a prefecture to its own registry of bodies, a file that nobody has signed; a
+    prefecture that is not named answers no look-ups and passes none on."""
+
     officers: tuple[str, ...] = ()
     """Two who register at the nation by signed acts what `agencies_file` says; with none of them
     the nation reads that file itself, which nobody has signed."""
@@ -73,6 +77,11 @@ class NetworkPlan:
         name = sha256(str(self.directory).encode()).hexdigest()[:12]
         return self.memory_directory or MEMORY / f"juki-{name}"
 
+    def prefectures_index_directory(self, prefecture: str) -> Path:
+        """Where a prefecture's index lives, in memory, beside the nation's."""
+        nation = self.index_directory
+        return nation.with_name(f"{nation.name}-pref{prefecture}")
+
     def host_directory(self, host: str) -> Path:
         """Everything of one host: custody's files, the server's configuration and data."""
         return self.directory / host
@@ -112,6 +121,8 @@ class NetworkPlan:
     def remove_memory(self) -> None:
         """Gives the index's memory back."""
         shutil.rmtree(self.index_directory, ignore_errors=True)
+        for prefecture in self.prefectures_agencies:
+            shutil.rmtree(self.prefectures_index_directory(prefecture), ignore_errors=True)
 
 
 def free_port() -> int:
@@ -129,19 +140,21 @@ def free_port() -> int:
 
 def write_configuration(path: Path, values: Mapping[str, Any]) -> None:
     """Writes a TOML file; values are strings, numbers, booleans, paths, and tables of those."""
+    path.write_text("\n".join(_lines(values)) + "\n", encoding="utf-8")
+
+
+def _lines(values: Mapping[str, Any], name: str = "") -> list[str]:
     tables = {key: value for key, value in values.items() if isinstance(value, Mapping)}
-    lines = _lines({key: value for key, value in values.items() if key not in tables})
-    for key, table in tables.items():
-        lines += ["", f"[{key}]", *_lines(table)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _lines(values: Mapping[str, Any]) -> list[str]:
     # JSON's strings, numbers and booleans are written the same in TOML.
-    return [
+    lines = [
         f"{key} = {json.dumps(str(value) if isinstance(value, Path) else value)}"
         for key, value in values.items()
+        if key not in tables
     ]
+    for key, table in tables.items():
+        full = f"{name}.{key}" if name else key
+        lines += ["", f"[{full}]", *_lines(table, full)]
+    return lines
 
 
 def server_settings(plan: NetworkPlan, host: str, ports: Mapping[str, int]) -> dict[str, Any]:
@@ -194,6 +207,32 @@ def prefectural_settings(
         "nation": {
             "address": f"127.0.0.1:{ports['national']}",
             "server_name": f"server.national.{plan.trust_domain}",
+        },
+        **_prefectural_lookups(plan, prefecture, ports),
+    }
+
+
+def _prefectural_lookups(
+    plan: NetworkPlan, prefecture: str, ports: Mapping[str, int]
+) -> dict[str, Any]:
+    """With what it answers look-ups, and to which other prefectures it passes them on."""
+    if prefecture not in plan.prefectures_agencies:
+        return {}
+    directory = plan.host_directory(f"pref{prefecture}")
+    return {
+        "lookups": {
+            "agencies": plan.prefectures_agencies[prefecture],
+            "audit_directory": directory / "audit",
+            "person_index_directory": directory / "persons",
+            "index_directory": plan.prefectures_index_directory(prefecture),
+        },
+        "prefectures": {
+            other: {
+                "address": f"127.0.0.1:{ports[f'pref{other}']}",
+                "server_name": f"server.pref{other}.{plan.trust_domain}",
+            }
+            for other in plan.prefectures_agencies
+            if other != prefecture
         },
     }
 
