@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 import sys
+import time
 from contextlib import ExitStack
 
 from prometheus_client import CollectorRegistry
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from juki.audit.witness.offering import OfferedLog
 from juki.audit.witness.running import Witnessing
@@ -19,10 +20,12 @@ from juki.disclosure.running import add_disclosure_service
 from juki.disclosure.service import CALLERS as COUNTERS
 from juki.disclosure.service import DISCLOSURE_SERVICE
 from juki.disclosure.words import J_LIS
-from juki.domain.legal_basis import Tier
+from juki.domain.codes import ResidentRecordCode
+from juki.domain.legal_basis import LegalBasis, Tier
 from juki.evidence.workers import evidence_workers
+from juki.index.reading import LookedUp
 from juki.lookup.running import CALLERS, Answerer, Answering
-from juki.lookup.service import LOOKUP_SERVICE, RAW_METHODS
+from juki.lookup.service import LOOKUP_SERVICE, RAW_METHODS, Given
 from juki.process import run_server
 from juki.register.data_key import open_sealing_keys
 from juki.register.disputes import DisputeBook
@@ -33,6 +36,7 @@ from juki.register.probes import register_probes
 from juki.register.returns import ReturnBox
 from juki.register.service import IntakeMetrics, NotificationIntakeServicer
 from juki.register.signers import SignerDirectory
+from juki.register.states import present_information
 from juki.register.tables import data_key
 from juki.revocation.running import Revocation
 from juki.revocation.service import REVOCATION_SERVICE
@@ -47,19 +51,27 @@ from juki.store.keeping import keep_register
 from juki.store.rewrapping import start_rewrapping
 from juki.store.sealing import Sealer
 from juki.store.verification import RootedDatabase
-from juki.v1 import codes_pb2_grpc, intake_pb2_grpc
+from juki.v1 import codes_pb2_grpc, digital_agency_pb2_grpc, identification_pb2, intake_pb2_grpc
+from juki.worker import Worker
 from national_server.callers import check_caller, recipient
 from national_server.code_pool import CodePool
 from national_server.codes_service import CodeServicer, GrantServicer, NationalCodeRegistry
 from national_server.config import NationalConfiguration
 from national_server.confirmations import Confirmations
 from national_server.covered import SECTIONS
+from national_server.digital_agency import (
+    DIGITAL_AGENCY_SERVICE,
+    GIVES,
+    DigitalAgencyServicer,
+)
+from national_server.given_codes import CodeOf, GivenCodes
 from national_server.grants import GrantBook
 from national_server.numbers import NumberMaker
 from national_server.reports import GovernorReports
 from national_server.tables import person_request_act, register_root
 
 PREFECTURES = frozenset({IdentityKind.PREFECTURE_SERVER})
+BODIES = frozenset({IdentityKind.AGENCY})
 
 
 def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
@@ -106,8 +118,11 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         registry=registry,
     )
 
+    given_codes = GivenCodes(engine, sealer, _code_of(sealer))
+
     def follow(committed: Committed) -> None:
         answering.follow(committed)
+        given_codes.follow(committed)
         if committed.reports:
             returns.wake()
 
@@ -147,6 +162,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
             "juki.v1.CodeService": PREFECTURES,
             "juki.v1.GrantService": PREFECTURES,
             LOOKUP_SERVICE: CALLERS,
+            DIGITAL_AGENCY_SERVICE: BODIES,
             **({} if config.disclosure_fee is None else {DISCLOSURE_SERVICE: COUNTERS}),
             **({} if witnessing is None else {WITNESS_SERVICE: PREFECTURES}),
             REVOCATION_SERVICE: PREFECTURES,
@@ -192,7 +208,18 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
         ),
         server.grpc_server,
     )
-    answering.serve(server)
+    answering.serve(server, given=_note_given(given_codes))
+    digital_agency_pb2_grpc.add_DigitalAgencyServiceServicer_to_server(
+        DigitalAgencyServicer(
+            given=given_codes,
+            policy=answering.policy,
+            admit=answering.admit,
+            audit=answering.audit,
+            pseudonymiser=answering.pseudonym_keys.newest,
+            clock=time.time_ns,
+        ),
+        server.grpc_server,
+    )
     if witnessing is not None:
         witnessing.serve(server.grpc_server, OfferedLog(config.audit_directory))
     if config.disclosure_fee is not None:
@@ -214,6 +241,7 @@ def serve(config: NationalConfiguration, stack: ExitStack) -> dict[str, object]:
     revocation.start(stack, server)
     for worker in (
         answering.worker(),
+        Worker("given-codes", given_codes.work, wake=given_codes.wake),
         *evidence_workers(
             config.evidence,
             engine=engine,
@@ -254,6 +282,29 @@ def _intake(
         deliver=GovernorReports(returns).deliver,
         evidence_algorithm=config.evidence.hash_algorithm,
     )
+
+
+def _code_of(sealer: Sealer) -> CodeOf:
+    """The present code of a person of the register."""
+
+    def code_of(connection: Connection, ordinal: int) -> ResidentRecordCode | None:
+        information = present_information(connection, sealer, ordinal)
+        if information is None:
+            return None
+        read = identification_pb2.IdentificationInformation.FromString(information)
+        return ResidentRecordCode(read.resident_record_code)
+
+    return code_of
+
+
+def _note_given(given_codes: GivenCodes) -> Given:
+    """Of all that are given codes, the Digital Agency is told of changes."""
+
+    def note(body: str, basis: LegalBasis, looked_up: LookedUp) -> None:
+        if basis.provision == GIVES:
+            given_codes.note(body, looked_up)
+
+    return note
 
 
 def _utc_now() -> datetime.datetime:

@@ -9,6 +9,7 @@ from juki.register.covered import REGISTER
 from juki.store.root import Section, plain, sealed
 from national_server import tables as t
 from national_server.code_pool import GRANTED_SECTION, place_of_allotment
+from national_server.given_codes import SECTION as GIVEN
 from national_server.number_registry import place_of_number
 
 SECTIONS: Final = (
@@ -29,5 +30,6 @@ SECTIONS: Final = (
         ),
     ),
     disclosure_section(t.person_request_act),
+    GIVEN,
 )
-"""The register's own, that of codes and numbers, and that of persons' requests."""
+"""The register's own, those of codes and numbers, persons' requests, and codes given to bodies."""

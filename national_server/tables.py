@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Integer, LargeBinary, String, Table, UniqueConstraint
+from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, UniqueConstraint
 
 from juki.disclosure.tables import person_request_act as shared_request_act
 from juki.register.tables import metadata as register_metadata
@@ -72,4 +72,16 @@ grant_serial = Table(
     Column("prefecture", String(2), primary_key=True),
     # Of the last grant given through this prefecture.
     Column("serial", BIG, nullable=False),
+)
+
+given_code = Table(
+    "given_code",
+    metadata,
+    # Identity of the body that was given the code (Art. 30-9-2 (1)).
+    Column("body", String(255), primary_key=True),
+    Column("ordinal", BIG, primary_key=True, autoincrement=False, index=True),
+    # Of the change that the body is to be told; empty where there is none.
+    Column("change_key", String(34), nullable=False),
+    Column("codes_sealed", LargeBinary, nullable=False),
+    Index("given_code_by_change", "body", "change_key"),
 )

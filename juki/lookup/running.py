@@ -27,7 +27,7 @@ from juki.domain.legal_basis import Tier
 from juki.index.lmdb_index import LmdbIndex
 from juki.index.reading import PersonReader
 from juki.lookup.metrics import LookupMetrics
-from juki.lookup.service import Admit, LookupService
+from juki.lookup.service import Admit, Given, LookupService
 from juki.policy.acts.config import ActsConfiguration
 from juki.policy.acts.opening import who_may_ask
 from juki.policy.acts.verification import OfficerRevocation
@@ -101,6 +101,7 @@ def add_lookup_service(
     place: str = "",
     clock: Callable[[], int] = time.time_ns,
     admit: Admit = lambda identity, office, operator: None,
+    given: Given | None = None,
 ) -> None:
     """Adds `juki.v1.LookupService` to a server whose settings name `RAW_METHODS` as raw."""
     lookup_pb2_grpc.add_LookupServiceServicer_to_server(
@@ -114,6 +115,7 @@ def add_lookup_service(
             tier=tier,
             place=place,
             admit=admit,
+            given=given,
         ),
         server,
     )
@@ -189,7 +191,12 @@ class Answering:
         outcome = committed.outcome
         self.index.apply([state_of(person) for person in outcome.persons], outcome.merged)
 
-    def serve(self, server: JukiServer, clock: Callable[[], int] = time.time_ns) -> None:
+    def serve(
+        self,
+        server: JukiServer,
+        clock: Callable[[], int] = time.time_ns,
+        given: Given | None = None,
+    ) -> None:
         """Adds `juki.v1.LookupService` to a server whose settings name `RAW_METHODS` as raw."""
         add_lookup_service(
             server.grpc_server,
@@ -202,6 +209,7 @@ class Answering:
             registry=self._registry,
             clock=clock,
             admit=self.admit,
+            given=given,
         )
 
     def worker(self) -> Worker:

@@ -27,6 +27,9 @@ RAW_METHODS: Final = frozenset({LOOKUP_SERVICE})
 """For `ServerSettings.raw`: every method takes bytes and holds them against the contract itself."""
 
 
+Given = Callable[[str, LegalBasis, LookedUp], None]
+"""Told of an answer that gives codes, by body and basis, before it goes; it may still refuse it."""
+
 Admit = Callable[[str, str, str], None]
 """Given identity, office and operator; refuses them with JukiError (OPERATOR_NOT_REGISTERED)."""
 
@@ -61,6 +64,7 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         tier: Tier = Tier.NATIONAL,
         place: str = "",
         admit: Admit = lambda identity, office, operator: None,
+        given: Given | None = None,
     ) -> None:
         """`clock` gives nanoseconds since 1970-01-01 UTC: when a call arrived, as it is decided and
         recorded.
@@ -78,6 +82,7 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         self._tier = tier
         self._place = place
         self._admit = admit
+        self._given = given
         self._reader = RequestReader()
         self._prepared: dict[tuple[LegalBasis, Decision], _Granted] = {}
 
@@ -180,6 +185,8 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
                 pseudonym_key=pseudonymiser.version,
                 outcomes=looked_up.outcomes,
             )
+        if self._given is not None and Field.RESIDENT_RECORD_CODE in granted.decision.granted:
+            self._given(question.on_behalf_of or current_identity().uri, granted.basis, looked_up)
         metrics.answered(granted.basis, looked_up.outcomes)
         with metrics.stage("join"):
             return answers.results(looked_up)

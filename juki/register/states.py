@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
 from juki.domain.residency import ResidencyStatus
 from juki.index.port import PersonState
@@ -42,6 +42,27 @@ def all_states(engine: Engine, sealer: Sealer) -> Iterator[PersonState]:
                 raise sealer.tampering("a person of the register has lost a claim")
             yield _state(ordinal, status, municipality, held)
         after = page[-1][0]
+
+
+def present_information(connection: Connection, sealer: Sealer, ordinal: int) -> bytes | None:
+    """The person's serialised `IdentificationInformation`; None while nothing may be given.
+
+    Raises:
+        JukiError: TAMPERING_DETECTED when the stored record does not open in its place.
+    """
+    residency = connection.execute(
+        select(t.residency.c.status, t.residency.c.municipality).where(
+            t.residency.c.ordinal == ordinal
+        )
+    ).first()
+    if residency is None or residency.status == ResidencyStatus.DISPUTED:
+        return None
+    row = connection.execute(
+        select(t.claim).where(
+            t.claim.c.ordinal == ordinal, t.claim.c.municipality == residency.municipality
+        )
+    ).first()
+    return None if row is None else held_claim(row, sealer).information
 
 
 def _state(
