@@ -1,4 +1,4 @@
-"""The Digital Agency is given a code, and told when it changes (Art. 30-9-2), over real processes."""
+"""The Digital Agency is given a code, and told when it changes (Art. 30-9-2), over processes."""
 
 from __future__ import annotations
 
