@@ -26,6 +26,7 @@ from juki.lookup.service import LOOKUP_SERVICE, RAW_METHODS
 from juki.policy.evaluator import Policy
 from juki.rpc.channel import ChannelSettings, open_channel
 from juki.rpc.health import HealthMonitor
+from juki.rpc.revocation_check import RevocationCheck
 from juki.rpc.server import JukiServer, ServerSettings
 from juki.v1 import lookup_pb2_grpc
 from tests.custody_fixtures import RunningCustody, TrustDomain, running_custody
@@ -115,8 +116,12 @@ def running_lookup_server(
     bodies: str = REGISTRY,
     revisions: Path | None = None,
     clock: Callable[[], int] = time.time_ns,
+    revocation: RevocationCheck | None = None,
 ) -> Iterator[LookupServer]:
-    """A server of its own, with an empty index, for the block."""
+    """A server of its own, with an empty index, for the block.
+
+    It refuses callers by the nation's own list, or by what `revocation` knows.
+    """
     registry_file = directory / "agencies.toml"
     registry_file.write_text(bodies, encoding="utf-8")
     registry = CollectorRegistry()
@@ -124,13 +129,12 @@ def running_lookup_server(
     with memory_directory() as memory, FileAuditLog(directory / "audit", sync=sync) as audit:
         index = LmdbIndex(memory / "index", map_bytes=1 << 30)
         index.rebuild([])
-        book = own_lists(national, trust_domain)
         server = JukiServer(
             ServerSettings("127.0.0.1:0", raw=RAW_METHODS),
             server_credentials(national, trust_domain.roots_pem),
             {LOOKUP_SERVICE: CALLERS},
             health_servicer=monitor.servicer,
-            revocation=book,
+            revocation=revocation or own_lists(national, trust_domain),
             registry=registry,
         )
         add_lookup_service(
