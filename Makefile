@@ -26,7 +26,7 @@ demo: system-packages env ## the whole network as real processes: a birth, a mov
 
 test: env ## all tests but the slow ones (under 15 minutes)
 	@deploy/install-system-packages $(TEST_PACKAGES)
-	$(PY) -m pytest -n $(JOBS) --dist loadfile -m "not slow" $(TESTS)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m "not slow" $(TESTS)
 
 test-all: env ## all tests, with hundreds of seeded kills
 	@deploy/install-system-packages $(TEST_PACKAGES)
