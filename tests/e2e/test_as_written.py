@@ -20,7 +20,7 @@ from juki.demo.gateway import Register
 from juki.localnet.network import LocalNetwork
 from juki.localnet.plan import NetworkPlan
 from juki.v1 import identification_pb2, lookup_pb2, lookup_pb2_grpc, register_pb2
-from tests.e2e.test_no_answer_without_record import records_of
+from tests.e2e.asking import records_of
 from tests.network_fixtures import metric, wait_until
 
 MUNICIPALITY = "221309"

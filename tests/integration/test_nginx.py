@@ -40,7 +40,7 @@ from juki.rpc.errors import details_of
 from juki.rpc.terminated import PEER_CERTIFICATE
 from juki.v1 import lookup_pb2, lookup_pb2_grpc
 from tests.custody_fixtures import TrustDomain
-from tests.e2e.test_no_answer_without_record import records_of
+from tests.e2e.asking import records_of
 from tests.network_fixtures import wait_until
 from tests.planted_person import planted_birth
 from tests.rogue import RogueCertificate, rogue_certificate
