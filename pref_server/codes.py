@@ -8,14 +8,11 @@ from typing import TypeVar
 import grpc
 
 from juki.domain.errors import JukiError, Reason
-from juki.rpc.call import current_identity
+from juki.rpc.call import current_identity, seconds_left
 from juki.rpc.errors import refusals_of_peer
 from juki.rpc.identity import Identity
 from juki.v1 import codes_pb2, codes_pb2_grpc
 from pref_server.grants import GrantKeeper
-
-_CALL_SECONDS = 60.0
-
 
 _Response = TypeVar(
     "_Response",
@@ -44,7 +41,7 @@ class CodeForwarder(codes_pb2_grpc.CodeServiceServicer):
         """Passed on; the request id makes it safe to repeat."""
         self._check_caller(current_identity(), request.municipality)
         return self._passed_on(
-            lambda: self._nation.AllotCodes(request, timeout=_left(context)),
+            lambda: self._nation.AllotCodes(request, timeout=seconds_left(context)),
         )
 
     def GenerateIndividualNumbers(  # noqa: N802
@@ -53,7 +50,7 @@ class CodeForwarder(codes_pb2_grpc.CodeServiceServicer):
         """Passed on; the same codes give the same numbers."""
         self._check_caller(current_identity(), request.municipality)
         return self._passed_on(
-            lambda: self._nation.GenerateIndividualNumbers(request, timeout=_left(context)),
+            lambda: self._nation.GenerateIndividualNumbers(request, timeout=seconds_left(context)),
         )
 
     def RemakeIndividualNumber(  # noqa: N802
@@ -62,7 +59,7 @@ class CodeForwarder(codes_pb2_grpc.CodeServiceServicer):
         """Passed on; the same former number is replaced by the same number."""
         self._check_caller(current_identity(), request.municipality)
         return self._passed_on(
-            lambda: self._nation.RemakeIndividualNumber(request, timeout=_left(context)),
+            lambda: self._nation.RemakeIndividualNumber(request, timeout=seconds_left(context)),
         )
 
     def _passed_on(self, ask: Callable[[], _Response]) -> _Response:
@@ -81,9 +78,3 @@ class CodeForwarder(codes_pb2_grpc.CodeServiceServicer):
         response.ClearField("grant")
         response.ClearField("certificates")
         return response
-
-
-def _left(context: grpc.ServicerContext) -> float:
-    """Seconds that the caller still waits, at most our own limit."""
-    remaining = context.time_remaining()
-    return _CALL_SECONDS if remaining is None else min(_CALL_SECONDS, remaining)

@@ -8,21 +8,22 @@ not written here: whoever answers records that.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import grpc
 
-from juki.audit.port import AuditLog, AuditRecord
+from juki.audit.port import AuditLog
 from juki.domain.errors import JukiError, Reason
 from juki.lookup.questions import Question, RequestReader
+from juki.lookup.recording import record_of
 from juki.lookup.service import Admit
 from juki.policy.evaluator import Policy
-from juki.rpc.call import current_identity
+from juki.rpc.call import current_identity, seconds_left
 from juki.rpc.errors import refusals_of_peer
 from juki.v1 import lookup_pb2_grpc, relay_pb2, relay_pb2_grpc
 
 RELAY_SERVICE: Final = relay_pb2.DESCRIPTOR.services_by_name["GovernorRelayService"].full_name
-_CALL_SECONDS: Final = 60.0
 
 
 class GovernorRelay(relay_pb2_grpc.GovernorRelayServiceServicer):
@@ -58,7 +59,7 @@ class GovernorRelay(relay_pb2_grpc.GovernorRelayServiceServicer):
         stub = self._recorded(question, request.prefecture)
         request.lookup.context.on_behalf_of = current_identity().uri
         with refusals_of_peer():
-            answer = stub.Lookup(request.lookup, timeout=_left(context))
+            answer = stub.Lookup(request.lookup, timeout=seconds_left(context))
         return relay_pb2.RelayLookupResponse(answer=answer)
 
     def RelayBatchLookup(  # noqa: N802
@@ -69,7 +70,7 @@ class GovernorRelay(relay_pb2_grpc.GovernorRelayServiceServicer):
         stub = self._recorded(question, request.prefecture)
         request.batch.context.on_behalf_of = current_identity().uri
         with refusals_of_peer():
-            answer = stub.BatchLookup(request.batch, timeout=_left(context))
+            answer = stub.BatchLookup(request.batch, timeout=seconds_left(context))
         return relay_pb2.RelayBatchLookupResponse(answer=answer)
 
     def _recorded(self, question: Question, prefecture: str) -> lookup_pb2_grpc.LookupServiceStub:
@@ -106,27 +107,5 @@ class GovernorRelay(relay_pb2_grpc.GovernorRelayServiceServicer):
     def _append(
         self, question: Question, *, passed_on_to: str = "", refusal: Reason | None = None
     ) -> None:
-        basis = question.basis
-        row = None if basis is None else basis.row
-        self._audit.append(
-            AuditRecord(
-                time_unix_nanos=self._clock(),
-                body_identity=current_identity().uri,
-                request_id=question.request_id,
-                affair=row,
-                search_key=question.keys.kind,
-                office=question.office,
-                operator=question.operator,
-                article="" if basis is None else basis.provision,
-                affair_id="" if basis is None or row is not None else basis.affair,
-                requested_fields=question.fields,
-                refusal=refusal,
-                passed_on_to=passed_on_to,
-            )
-        )
-
-
-def _left(context: grpc.ServicerContext) -> float:
-    """Seconds that the caller still waits, at most our own limit."""
-    remaining = context.time_remaining()
-    return _CALL_SECONDS if remaining is None else min(_CALL_SECONDS, remaining)
+        asked = record_of(question, current_identity().uri, self._clock())
+        self._audit.append(replace(asked, refusal=refusal, passed_on_to=passed_on_to))

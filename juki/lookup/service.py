@@ -8,7 +8,7 @@ from typing import Final
 
 import grpc
 
-from juki.audit.port import AuditLog, AuditRecord, AuditUnavailable
+from juki.audit.port import AuditLog, AuditUnavailable
 from juki.audit.pseudonym import Pseudonymiser
 from juki.domain.errors import JukiError, Reason
 from juki.domain.legal_basis import Decision, Field, LegalBasis, SearchKey, Tier
@@ -17,6 +17,7 @@ from juki.index.wire import FieldMask
 from juki.lookup import answers
 from juki.lookup.metrics import LookupMetrics
 from juki.lookup.questions import Keys, Question, RequestReader
+from juki.lookup.recording import record_of
 from juki.policy.evaluator import MAX_CACHED_DECISIONS, Policy
 from juki.rpc.call import current_identity
 from juki.rpc.identity import IdentityKind
@@ -216,19 +217,9 @@ class LookupService(lookup_pb2_grpc.LookupServiceServicer):
         """Returns once the record is durable; raises AuditUnavailable."""
         caller = current_identity()
         asks_for_another = caller.kind is IdentityKind.PREFECTURE_SERVER
-        basis = question.basis
-        row = None if basis is None else basis.row
-        record = AuditRecord(
-            time_unix_nanos=arrived,
-            body_identity=question.on_behalf_of if asks_for_another else caller.uri,
-            request_id=question.request_id,
-            affair=row,
-            search_key=question.keys.kind,
-            office=question.office,
-            operator=question.operator,
-            article="" if basis is None else basis.provision,
-            affair_id="" if basis is None or row is not None else basis.affair,
-            requested_fields=question.fields,
+        body = question.on_behalf_of if asks_for_another else caller.uri
+        record = replace(
+            record_of(question, body, arrived),
             granted_fields=granted_fields,
             refusal=refusal,
             pseudonyms=pseudonyms,

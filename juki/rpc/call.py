@@ -21,6 +21,7 @@ from juki.rpc.identity import Identity
 REQUEST_ID_METADATA = "juki-request-id"
 """Metadata key under which a caller may hand on the request id it works under."""
 
+_PASSED_ON_SECONDS = 60.0
 _REQUEST_ID = re.compile(r"[0-9a-f]{16,64}\Z")
 
 
@@ -111,3 +112,9 @@ def current_request_id() -> str | None:
     """The request id for log lines; None outside of a call."""
     call = _current.get()
     return None if call is None else call.request_id
+
+
+def seconds_left(context: grpc.ServicerContext) -> float:
+    """Seconds that the caller still waits, at most the limit of a call that is passed on."""
+    remaining = context.time_remaining()
+    return _PASSED_ON_SECONDS if remaining is None else min(_PASSED_ON_SECONDS, remaining)
